@@ -1,0 +1,65 @@
+"""Every error a person can meet, in one tree. Each says what happened, with the offending value, and what to do.
+
+    StudioError
+    ├── InvalidInput          a value that no model should ever see
+    │   └── UnsupportedFrames a number of frames this model cannot make
+    ├── ModelError            a model that cannot be used
+    │   ├── WeightsMissing    nothing where the weights should be
+    │   └── WeightsDamaged    something there, but not readable or not ours
+    ├── OutOfMemory           the device has too little memory for this request
+    ├── StorageError          a folder or file that cannot be read or written
+    ├── JobError              a job that is not there, or not in a state that allows this
+    └── AddressInUse          the studio's port is taken
+"""
+
+from __future__ import annotations
+
+
+class StudioError(Exception):
+    """One sentence on what happened (quoting the value) and one on what to do.
+
+    Args:
+        happened: what went wrong, with the offending value.
+        remedy: what the person can do about it.
+    """
+
+    def __init__(self, happened: str, remedy: str = "") -> None:
+        self.happened = happened.strip()
+        self.remedy = remedy.strip()
+        super().__init__(" ".join(part for part in (self.happened, self.remedy) if part))
+
+
+class InvalidInput(StudioError):
+    """A value that is refused before any model sees it."""
+
+
+class UnsupportedFrames(InvalidInput):
+    """A number of frames that the model was not built for."""
+
+
+class ModelError(StudioError):
+    """A model that cannot be used."""
+
+
+class WeightsMissing(ModelError):
+    """No weights at the given place."""
+
+
+class WeightsDamaged(ModelError):
+    """A weights file that cannot be read."""
+
+
+class OutOfMemory(StudioError):
+    """The device ran out of memory."""
+
+
+class StorageError(StudioError):
+    """A folder or file that cannot be read or written."""
+
+
+class JobError(StudioError):
+    """A job that does not exist or cannot do what was asked in its present state."""
+
+
+class AddressInUse(StudioError):
+    """The address the studio should listen on is taken."""

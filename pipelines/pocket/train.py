@@ -1,0 +1,199 @@
+"""Training of the pocket model, one command: render, fit the autoencoder, image stage, inflate, video stages, assemble.
+
+    python -m pipelines.pocket train --out RUN --minutes 240
+
+Each stage has its own folder under RUN and resumes there after a kill at any moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import nn
+from transformers import CLIPTextModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from ..inflation import VideoUNet
+from ..noise import NoisePrior
+from ..training.loop import LoopConfig, train
+from ..training.objective import DenoisingObjective, ObjectiveConfig
+from .autoencoder import PatchAutoencoder
+from .captions import plain_caption, random_attributes
+from .dataset import open_dataset, render_dataset
+from .recipe import (
+    ImageBatches,
+    VideoBatches,
+    build_image_unet,
+    build_scheduler,
+    build_text_encoder,
+    fit_autoencoder,
+    save_stage,
+)
+from .tokenizer import build_tokenizer
+from .world import FPS
+
+VIDEO_NOISE = NoisePrior("progressive", 2.0)
+
+
+@dataclass(frozen=True)
+class VideoStage:
+    """One step of the frame-rate curriculum (Make-A-Video, section 3.2.2): few frames far apart first, then all of them.
+
+    Args:
+        frames: of a training clip.
+        share: of the video time budget.
+        learning_rate: of the layers that the image model brought.
+        new_layers_factor: how much faster the temporal layers learn.
+        timestep_shift: how far training leans to noisy timesteps.
+    """
+
+    frames: int
+    share: float
+    batch_size: int
+    learning_rate: float
+    new_layers_factor: float
+    timestep_shift: float
+
+
+VIDEO_STAGES = (
+    VideoStage(frames=4, share=0.35, batch_size=16, learning_rate=5e-4, new_layers_factor=2.5, timestep_shift=1.5),
+    VideoStage(frames=8, share=0.35, batch_size=8, learning_rate=4e-4, new_layers_factor=2.5, timestep_shift=1.5),
+    VideoStage(frames=16, share=0.30, batch_size=4, learning_rate=3e-4, new_layers_factor=2.0, timestep_shift=1.5),
+)
+
+
+@dataclass
+class Components:
+    """What a stage starts from and leaves behind."""
+
+    unet: nn.Module
+    text_encoder: CLIPTextModel
+    vae: PatchAutoencoder
+    tokenizer: PreTrainedTokenizerBase
+    scheduler: DDIMScheduler
+
+    @classmethod
+    def fresh(cls) -> Components:
+        torch.manual_seed(0)
+        tokenizer = build_tokenizer()
+        return cls(build_image_unet(), build_text_encoder(tokenizer), fit_autoencoder(), tokenizer, build_scheduler())
+
+    @classmethod
+    def load(cls, folder: Path, unet: type = UNet2DConditionModel) -> Components:
+        return cls(
+            unet.from_pretrained(folder / "unet"),
+            CLIPTextModel.from_pretrained(folder / "text_encoder"),
+            PatchAutoencoder.from_pretrained(folder / "vae"),
+            PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
+            DDIMScheduler.from_pretrained(folder / "scheduler"),
+        )
+
+    def save(self, folder: Path) -> None:
+        save_stage(folder, **vars(self))
+
+
+def train_images(start: Components, clips: Path, folder: Path, config: LoopConfig, batch_size: int = 64) -> Components:
+    """Stage one: a text-to-image model on single frames."""
+    pixels, attributes = open_dataset(clips)
+    objective = DenoisingObjective(start.unet, start.text_encoder, start.vae, start.scheduler.alphas_cumprod, ObjectiveConfig())
+    batches = ImageBatches(pixels, attributes, start.tokenizer, batch_size)
+    train(objective, batches, folder, config, sample=_image_sheets(start, folder))
+    start.save(folder / "model")
+    return start
+
+
+def inflate(image: Components) -> Components:
+    """Stage two: the image UNet becomes a video UNet that computes the same."""
+    unet = VideoUNet.from_image_unet(image.unet, condition_frames=True, frame_rate=True)
+    return Components(unet, image.text_encoder, image.vae, image.tokenizer, image.scheduler)
+
+
+def train_videos(start: Components, clips: Path, folder: Path, config: LoopConfig, stage: VideoStage) -> Components:
+    """Stage three: temporal layers (and, more slowly, everything else) on clips."""
+    pixels, attributes = open_dataset(clips)
+    asked = ObjectiveConfig(noise_prior=VIDEO_NOISE, timestep_shift=stage.timestep_shift)
+    objective = DenoisingObjective(start.unet, start.text_encoder, start.vae, start.scheduler.alphas_cumprod, asked)
+    batches = VideoBatches(pixels, attributes, start.tokenizer, stage.batch_size, stage.frames)
+    new = {f"unet.{name}" for name in start.unet.temporal_parameters()}
+    train(objective, batches, folder, config, is_new=new.__contains__, sample=_video_sheets(start, folder, stage))
+    start.save(folder / "model")
+    return start
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Contact sheets while training
+
+
+@torch.no_grad()
+def sample_latents(parts: Components, prompts: list[str], frames: int, fps: float, steps: int = 24, guidance_scale: float = 2.5) -> torch.Tensor:
+    """DDIM samples (n, c, f, h, w) for contact sheets: no pipeline, no noise but that of seed 0."""
+    device = next(parts.unet.parameters()).device
+    prior = VIDEO_NOISE if frames > 1 else NoisePrior("independent")
+    side = parts.unet.config.sample_size
+    latents = prior.sample((len(prompts), parts.vae.config.latent_channels, frames, side, side), torch.Generator().manual_seed(0), device)
+    ids = parts.tokenizer([""] * len(prompts) + prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids.to(device)
+    parts.scheduler.set_timesteps(steps)
+    with torch.autocast(device.type, torch.bfloat16):
+        text = parts.text_encoder(input_ids=ids)
+        for t in parts.scheduler.timesteps:
+            doubled = torch.cat([latents, latents])
+            if isinstance(parts.unet, VideoUNet):
+                predicted = parts.unet(doubled, t, text.last_hidden_state, class_labels=text.pooler_output, fps=fps).sample
+            else:
+                predicted = parts.unet(doubled[:, :, 0], t, text.last_hidden_state, class_labels=text.pooler_output).sample[:, :, None]
+            without, with_text = predicted.float().chunk(2)
+            latents = parts.scheduler.step(without + guidance_scale * (with_text - without), t, latents).prev_sample
+    return latents
+
+
+def sample_clips(parts: Components, prompts: list[str], frames: int, fps: float) -> np.ndarray:
+    """The same as pixels, uint8 (n, f, h, w, 3)."""
+    latents = sample_latents(parts, prompts, frames, fps)
+    images = parts.vae.decode(latents.transpose(1, 2).flatten(0, 1)).sample
+    images = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
+    return images.unflatten(0, (len(prompts), frames)).cpu().numpy()
+
+
+def _held_out_prompts(count: int, motion: bool) -> list[str]:
+    rng = np.random.default_rng(7)
+    known = [random_attributes(rng, held_out=True) for _ in range(count)]
+    return [plain_caption(a) if motion else plain_caption(a).replace(" standing still", "") for a in known]
+
+
+def _image_sheets(parts: Components, folder: Path) -> Callable[[nn.Module, str], None]:
+    def draw(_: nn.Module, tag: str) -> None:
+        clips = sample_clips(parts, _held_out_prompts(48, motion=False), 1, FPS)
+        _write_sheet(folder / f"sheet-{tag}.png", clips[:, 0].reshape(6, 8, *clips.shape[2:]))
+
+    return draw
+
+
+def _video_sheets(parts: Components, folder: Path, stage: VideoStage) -> Callable[[nn.Module, str], None]:
+    def draw(_: nn.Module, tag: str) -> None:
+        clips = sample_clips(parts, _held_out_prompts(12, motion=True), stage.frames, FPS * stage.frames / 16)
+        _write_sheet(folder / f"sheet-{tag}.png", clips)
+
+    return draw
+
+
+def _write_sheet(path: Path, grid: np.ndarray) -> None:
+    """A PNG of uint8 (rows, columns, h, w, 3), enlarged twice."""
+    rows = [np.concatenate([cv2.resize(f, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST) for f in row], axis=1) for row in grid]
+    cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
+
+
+def train_all(out: Path, minutes: float, clips: int, init: Path | None = None) -> Components:
+    """Everything, in order. A third of the time goes to images, the rest to clips."""
+    render_dataset(out / "clips", clips)
+    start = Components.load(init) if init else Components.fresh()
+    image = train_images(start, out / "clips", out / "image", LoopConfig(seconds=minutes * 20))
+    parts = inflate(image)
+    for stage in VIDEO_STAGES:
+        config = LoopConfig(minutes * 40 * stage.share, stage.learning_rate, stage.new_layers_factor)
+        parts = train_videos(parts, out / "clips", out / f"video-{stage.frames}", config, stage)
+    return parts

@@ -1,0 +1,204 @@
+"""One training loop for every stage: a time budget instead of a number of steps, and a kill at any moment costs minutes at most.
+
+The loop knows nothing about diffusion: it is given a module whose forward takes a batch and returns a loss, and a function from the
+step number to the batch. Both being functions of the step, a resumed run goes on as if it had not stopped.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from diffusers.training_utils import EMAModel
+from torch import nn
+
+Batch = dict[str, torch.Tensor]
+LONGEST_STEP_S = 20.0  # a longer step was a suspended machine, and does not count against the budget
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """How a stage is trained.
+
+    Args:
+        seconds: time budget, summed over resumes.
+        learning_rate: peak learning rate of AdamW.
+        new_layers_factor: the learning rate of parameters that `is_new` names, as a multiple.
+        ema_decay: of the averaged weights that are kept.
+        checkpoint_every_s: seconds between checkpoints.
+        sample_every_s: seconds between calls of `sample`.
+        decay_from: share of the budget after which the learning rate falls linearly to 2 %.
+        seed: of everything random.
+    """
+
+    seconds: float
+    learning_rate: float = 1.2e-3
+    new_layers_factor: float = 1.0
+    ema_decay: float = 0.998
+    checkpoint_every_s: float = 120.0
+    sample_every_s: float = 600.0
+    decay_from: float = 0.5
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    gradient_clip: float = 1.0
+    seed: int = 0
+
+
+@dataclass
+class Progress:
+    """Where a run is."""
+
+    step: int = 0
+    seconds: float = 0.0
+    sampled_at: float = 0.0
+
+
+def train(
+    model: nn.Module,
+    batch_at: Callable[[int], Batch],
+    folder: Path,
+    config: LoopConfig,
+    is_new: Callable[[str], bool] = lambda name: False,
+    sample: Callable[[nn.Module, str], None] | None = None,
+) -> Progress:
+    """Trains `model` in place until the budget is spent, resuming from `folder` where there is a checkpoint.
+
+    Args:
+        model: `model(batch, step)` returns the loss, a scalar.
+        batch_at: the batch of a step, on the CPU.
+        folder: checkpoints, `loss.csv` and whatever `sample` writes.
+        is_new: true for names of parameters that start from nothing (they learn faster).
+        sample: called with the model under its averaged weights and a tag.
+
+    At the end, and while `sample` runs, the model holds the averaged weights.
+    """
+    accelerator = Accelerator(mixed_precision="bf16")
+    if accelerator.device.type == "cpu":
+        torch.backends.cuda.enable_flash_sdp(False)  # its backward takes over half of the time on a CPU
+    optimizer = _optimizer(model, config, is_new)
+    model, optimizer = accelerator.prepare(model, optimizer)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    ema = EMAModel(trained, decay=config.ema_decay, foreach=True)
+    accelerator.register_for_checkpointing(ema)
+    progress = _resume(accelerator, folder)
+    with ThreadPoolExecutor(1) as ahead, _LossLog(folder / "loss.csv", progress) as log:
+        _steps(accelerator, model, optimizer, ema, trained, ahead, log, batch_at, progress, folder, config, sample)
+    ema.copy_to(trained)
+    return progress
+
+
+def _steps(accelerator, model, optimizer, ema, trained, ahead, log, batch_at, progress, folder, config, sample) -> None:  # type: ignore[no-untyped-def]
+    saved_at = progress.seconds
+    coming = ahead.submit(batch_at, progress.step)
+    last = time.perf_counter()
+    while progress.seconds < config.seconds:
+        batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in coming.result().items()}
+        coming = ahead.submit(batch_at, progress.step + 1)
+        scale = _learning_rate_scale(progress, config)
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * scale
+        loss = model(batch, progress.step)
+        optimizer.zero_grad()
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(trained, config.gradient_clip)
+        optimizer.step()
+        ema.step(trained)
+        progress.step += 1
+        now = time.perf_counter()
+        progress.seconds += min(now - last, LONGEST_STEP_S)
+        last = now
+        log.add(progress, loss)
+        if progress.seconds - saved_at > config.checkpoint_every_s:
+            _save(accelerator, folder, progress)
+            saved_at = progress.seconds
+        if sample is not None and progress.seconds - progress.sampled_at > config.sample_every_s:
+            progress.sampled_at = progress.seconds
+            _sample(accelerator, model, ema, trained, sample, progress)
+            last = time.perf_counter()
+    _save(accelerator, folder, progress)
+
+
+def _optimizer(model: nn.Module, config: LoopConfig, is_new: Callable[[str], bool]) -> torch.optim.Optimizer:
+    groups: dict[bool, list[nn.Parameter]] = {True: [], False: []}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[is_new(name)].append(parameter)
+    rates = {True: config.learning_rate * config.new_layers_factor, False: config.learning_rate}
+    settings = [{"params": params, "lr": rates[new], "peak": rates[new]} for new, params in groups.items() if params]
+    return torch.optim.AdamW(settings, weight_decay=config.weight_decay, betas=(0.9, 0.99), fused=True)
+
+
+def _learning_rate_scale(progress: Progress, config: LoopConfig) -> float:
+    share = progress.seconds / config.seconds
+    warmup = min(1.0, (progress.step + 1) / config.warmup_steps)
+    decay = 1.0 if share < config.decay_from else max(0.02, (1 - share) / (1 - config.decay_from))
+    return warmup * decay
+
+
+def _sample(accelerator, model, ema, trained, sample, progress) -> None:  # type: ignore[no-untyped-def]
+    ema.store(trained)
+    ema.copy_to(trained)
+    model.eval()
+    with torch.no_grad():
+        sample(accelerator.unwrap_model(model), f"{progress.seconds:06.0f}s")
+    model.train()
+    ema.restore(trained)
+
+
+def _save(accelerator: Accelerator, folder: Path, progress: Progress) -> None:
+    """A checkpoint counts once its progress.json is there; older ones go only after that."""
+    target = folder / f"checkpoint-{progress.step:08d}"
+    accelerator.save_state(str(target))
+    (target / "progress.json").write_text(json.dumps(vars(progress)))
+    for old in sorted(folder.glob("checkpoint-*")):
+        if old != target:
+            shutil.rmtree(old)
+
+
+def _resume(accelerator: Accelerator, folder: Path) -> Progress:
+    folder.mkdir(parents=True, exist_ok=True)
+    complete = [c for c in sorted(folder.glob("checkpoint-*")) if (c / "progress.json").exists()]
+    if not complete:
+        return Progress()
+    accelerator.load_state(str(complete[-1]))
+    return Progress(**json.loads((complete[-1] / "progress.json").read_text()))
+
+
+class _LossLog:
+    """Mean losses over 50 steps as CSV: step, seconds, loss. Rows beyond the resumed step are dropped."""
+
+    EVERY = 50
+
+    def __init__(self, path: Path, progress: Progress) -> None:
+        self.path, self.sum, self.count = path, 0.0, 0
+        rows = [r for r in csv.reader(path.open())][1:] if path.exists() else []
+        self.rows = [r for r in rows if int(r[0]) <= progress.step]
+
+    def __enter__(self) -> _LossLog:
+        self.file = self.path.open("w", newline="")
+        self.writer = csv.writer(self.file)
+        self.writer.writerows([("step", "seconds", "loss"), *self.rows])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    def add(self, progress: Progress, loss: torch.Tensor) -> None:
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise FloatingPointError(f"The loss is {value} at step {progress.step}. Lower the learning rate and resume.")
+        self.sum, self.count = self.sum + value, self.count + 1
+        if self.count == self.EVERY:
+            self.writer.writerow((progress.step, f"{progress.seconds:.1f}", f"{self.sum / self.count:.5f}"))
+            self.file.flush()
+            print(f"step {progress.step}  {progress.seconds:.0f} s  loss {self.sum / self.count:.4f}", flush=True)
+            self.sum, self.count = 0.0, 0
