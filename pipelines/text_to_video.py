@@ -133,7 +133,8 @@ class TextToVideoPipeline(DiffusionPipeline):
         """
         own = self.defaults
         prompts = [p for p in ([prompt] if isinstance(prompt, str) else list(prompt)) for _ in range(num_videos_per_prompt)]
-        height, width, frames = height or own.height, width or own.width, own.num_frames if num_frames is None else num_frames
+        height, width = (own.height if height is None else height), (own.width if width is None else width)
+        frames = own.num_frames if num_frames is None else num_frames
         steps = own.num_inference_steps if num_inference_steps is None else num_inference_steps
         guidance_scale = own.guidance_scale if guidance_scale is None else guidance_scale
         self._check(prompts, height, width, frames, steps, output_type)

@@ -97,10 +97,14 @@ class ImageBatches:
 
 @dataclass
 class VideoBatches:
-    """Clips at a random frame rate, with captions, and a mask of frames that are given clean: step -> batch.
+    """Clips that span the world's two seconds, with captions and a mask of frames that are given clean: step -> batch.
+
+    Of 16-frame batches, every tenth is 8 frames at the full rate, so that length and frame rate are not one thing.
+    Every fifth batch is single frames, so that with one frame the network stays the image model that it was.
 
     Args:
-        frames: in each clip; a clip covers the world's two seconds (or, at random, a shorter span) at the rate that makes it fit.
+        batch_size: clips of a batch; a batch of single frames has as many frames in all.
+        frames: of each clip. Fewer frames are further apart: 4 frames are taken at 1.6, 8 at 4 and 16 at 8 frames a second.
     """
 
     pixels: np.ndarray
@@ -110,17 +114,28 @@ class VideoBatches:
     frames: int
 
     def __call__(self, step: int) -> Batch:
+        if step % 5 == 4:
+            return self._images(step)
+        half = self.frames == FRAMES and step % 10 == 0
+        frames = self.frames // 2 if half else self.frames
+        stride = 1 if half else (FRAMES - 1) // (frames - 1)
         rng = np.random.default_rng((2, step))
-        picks = rng.integers(0, len(self.attributes), self.batch_size)
-        stride = (FRAMES - 1) // (self.frames - 1)
-        start = rng.integers(0, FRAMES - stride * (self.frames - 1), self.batch_size)
-        clips = np.stack([self.pixels[i, s : s + stride * (self.frames - 1) + 1 : stride] for i, s in zip(picks, start, strict=True)])
-        given = np.stack([random_mask(self.frames, rng) for _ in picks])
+        picks = rng.integers(0, len(self.attributes), self.batch_size * (2 if half else 1))
+        clips = np.stack([self.pixels[i, : stride * (frames - 1) + 1 : stride] for i in picks])
+        given = np.stack([random_mask(frames, rng) for _ in picks])
         texts = [_caption(self.attributes[i], rng, motion=True) for i in picks]
+        return self._batch(clips, texts, FPS / stride, given)
+
+    def _images(self, step: int) -> Batch:
+        singles = ImageBatches(self.pixels, self.attributes, self.tokenizer, self.batch_size * self.frames)(step)
+        count = len(singles["pixels"])
+        return {**singles, "fps": torch.full((count,), float(FPS)), "given": torch.zeros(count, 1)}
+
+    def _batch(self, clips: np.ndarray, texts: list[str], fps: float, given: np.ndarray) -> Batch:
         return {
             "pixels": torch.from_numpy(clips),
             "input_ids": tokenize(self.tokenizer, texts),
-            "fps": torch.full((self.batch_size,), FPS / stride),
+            "fps": torch.full((len(clips),), float(fps)),
             "given": torch.from_numpy(given),
         }
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTextModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
@@ -47,9 +48,10 @@ class VideoStage:
     Args:
         frames: of a training clip.
         share: of the video time budget.
+        batch_size: clips.
         learning_rate: of the layers that the image model brought.
         new_layers_factor: how much faster the temporal layers learn.
-        timestep_shift: how far training leans to noisy timesteps.
+        decay_from: share of the stage after which learning slows down.
     """
 
     frames: int
@@ -57,13 +59,14 @@ class VideoStage:
     batch_size: int
     learning_rate: float
     new_layers_factor: float
-    timestep_shift: float
+    decay_from: float
+    timestep_shift: float = 1.5
 
 
 VIDEO_STAGES = (
-    VideoStage(frames=4, share=0.35, batch_size=16, learning_rate=5e-4, new_layers_factor=2.5, timestep_shift=1.5),
-    VideoStage(frames=8, share=0.35, batch_size=8, learning_rate=4e-4, new_layers_factor=2.5, timestep_shift=1.5),
-    VideoStage(frames=16, share=0.30, batch_size=4, learning_rate=3e-4, new_layers_factor=2.0, timestep_shift=1.5),
+    VideoStage(frames=4, share=0.35, batch_size=16, learning_rate=5e-4, new_layers_factor=3.0, decay_from=0.8),
+    VideoStage(frames=8, share=0.30, batch_size=8, learning_rate=5e-4, new_layers_factor=2.5, decay_from=0.8),
+    VideoStage(frames=16, share=0.35, batch_size=4, learning_rate=4e-4, new_layers_factor=2.0, decay_from=0.3),
 )
 
 
@@ -100,11 +103,18 @@ class Components:
 def train_images(start: Components, clips: Path, folder: Path, config: LoopConfig, batch_size: int = 64) -> Components:
     """Stage one: a text-to-image model on single frames."""
     pixels, attributes = open_dataset(clips)
+    _plain_attention(start.unet)
     objective = DenoisingObjective(start.unet, start.text_encoder, start.vae, start.scheduler.alphas_cumprod, ObjectiveConfig())
     batches = ImageBatches(pixels, attributes, start.tokenizer, batch_size)
     train(objective, batches, folder, config, sample=_image_sheets(start, folder))
     start.save(folder / "model")
     return start
+
+
+def _plain_attention(unet: nn.Module) -> None:
+    """On a CPU the plain formula trains a tenth faster than the fused kernel, which also guards against rows of minus infinity."""
+    if not torch.cuda.is_available():
+        unet.set_attn_processor(AttnProcessor())
 
 
 def inflate(image: Components) -> Components:
@@ -116,6 +126,7 @@ def inflate(image: Components) -> Components:
 def train_videos(start: Components, clips: Path, folder: Path, config: LoopConfig, stage: VideoStage) -> Components:
     """Stage three: temporal layers (and, more slowly, everything else) on clips."""
     pixels, attributes = open_dataset(clips)
+    _plain_attention(start.unet)
     asked = ObjectiveConfig(noise_prior=VIDEO_NOISE, timestep_shift=stage.timestep_shift)
     objective = DenoisingObjective(start.unet, start.text_encoder, start.vae, start.scheduler.alphas_cumprod, asked)
     batches = VideoBatches(pixels, attributes, start.tokenizer, stage.batch_size, stage.frames)
@@ -194,6 +205,6 @@ def train_all(out: Path, minutes: float, clips: int, init: Path | None = None) -
     image = train_images(start, out / "clips", out / "image", LoopConfig(seconds=minutes * 20))
     parts = inflate(image)
     for stage in VIDEO_STAGES:
-        config = LoopConfig(minutes * 40 * stage.share, stage.learning_rate, stage.new_layers_factor)
+        config = LoopConfig(minutes * 40 * stage.share, stage.learning_rate, stage.new_layers_factor, decay_from=stage.decay_from)
         parts = train_videos(parts, out / "clips", out / f"video-{stage.frames}", config, stage)
     return parts
