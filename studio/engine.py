@@ -1,0 +1,332 @@
+"""What the buttons do. No Gradio: handlers, the API and tests submit and observe; one worker thread owns the device.
+
+    engine = Engine(settings)
+    engine.start()
+    job_id = engine.submit(TextToVideoRequest(prompt="a red ball moving left"))
+    for event in engine.watch(job_id):
+        ...                                         # Queued, Loading, Step, ..., Done
+
+An observer that goes away changes nothing, and one that comes back sees where the job is now.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipelines.checkpoints import read_defaults
+from pipelines.defaults import GenerationDefaults
+from pipelines.errors import JobError, OutOfMemory, StorageError, StudioError, UnsupportedFrames
+
+from . import media
+from .events import FINAL, Done, Event, Failed, Loading, Queued, Step, Stopped
+from .history import History, Store
+from .jobs import JobQueue, State
+from .requests import Request, parse_request
+from .residency import Load, MemoryReport, ModelPool, ResidentModel
+from .settings import Settings
+from .text_to_video import Making, make
+
+__all__ = ["Done", "Engine", "Event", "Failed", "Loading", "Queued", "QueuedJob", "Step", "Stopped"]
+
+log = logging.getLogger(__name__)
+INTERRUPTED = "The studio was closed while this job ran. Run it again to make the video."
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A line of the queue: waiting, running, or interrupted by a restart.
+
+    `position` is 1 for the next to run, 0 for one that does not wait. `thumbnail` is its newest picture, if it has one.
+    """
+
+    id: str
+    position: int
+    state: State
+    prompt: str
+    thumbnail: Path | None
+
+
+class Engine:
+    """Queue, worker, history and resident models of one data folder.
+
+    Args:
+        settings: where everything is.
+        load: how a model folder becomes a pipeline; tests put theirs here.
+
+    Raises:
+        StorageError: when the data folder cannot be used, or another studio uses it.
+    """
+
+    def __init__(self, settings: Settings, load: Load | None = None) -> None:
+        self.settings = settings
+        media.check_folder(settings.data_dir)
+        self._owner = FileLock(settings.data_dir / "studio.lock")
+        try:
+            self._owner.acquire(timeout=0)
+        except Timeout as error:
+            happened = f"Another studio is using the folder {str(settings.data_dir)!r}."
+            raise StorageError(happened, "Close it, or choose another folder with --data.") from error
+        except OSError as error:
+            raise StorageError(f"The folder {str(settings.data_dir)!r} cannot be written ({error.strerror}).", media.REMEDY) from error
+        self.pool = ModelPool(settings.device, load)
+        self._store = Store(settings.database)
+        self.history = History(self._store, settings.data_dir)
+        self._jobs = JobQueue(self._store, settings.max_queue)
+        self._jobs.recover()
+
+        self._changed = threading.Condition()  # guards what follows; notified at every change that an observer could see
+        self._version = 0
+        self._active: Making | None = None
+        self._live: dict[str, Event] = {}
+        self._closing = False
+        self._worker = threading.Thread(target=self._work, name="studio-worker", daemon=True)
+
+    def start(self) -> None:
+        """Starts the worker: first the model is loaded (if the settings say so), then waiting jobs run."""
+        self._worker.start()
+
+    def close(self) -> None:
+        """Stops within a step; the running job is marked as interrupted, waiting ones stay."""
+        with self._changed:
+            self._closing = True
+            if self._active:
+                self._active.stop.set()
+        self._tell()
+        if self._worker.is_alive():
+            self._worker.join()
+        self.pool.clear()
+        self._store.close()
+        self._owner.release()
+
+    # -- Jobs ---------------------------------------------------------------------------------------------------------
+
+    def submit(self, request: Request) -> str:
+        """Puts a job at the end of the queue; returns its id at once.
+
+        Raises:
+            UnsupportedFrames: when the model cannot make that many.
+            ModelError: when there is no model to ask.
+            StorageError: when there is no room for the result.
+            JobError: when too many jobs wait.
+        """
+        limits = self.defaults()
+        if not limits.min_frames <= request.frames <= limits.max_frames:
+            remedy = f"This model makes {limits.min_frames} to {limits.max_frames} frames."
+            raise UnsupportedFrames(f"{request.frames} frames were asked for.", remedy)
+        media.check_folder(self.settings.data_dir)
+        job_id = self._jobs.add(request)
+        self._tell()
+        return job_id
+
+    def status(self, job_id: str) -> Event:
+        """Where the job is now.
+
+        Raises:
+            JobError: when there is no such job.
+        """
+        with self._changed:
+            if job_id in self._live:
+                return self._live[job_id]
+        job = self._jobs.get(job_id)
+        match job.state:
+            case State.QUEUED:
+                return Queued(job_id, self._jobs.position(job_id))
+            case State.RUNNING:
+                return Loading(job_id, self._model_name)
+            case State.DONE:
+                return Done(job_id, self.history.of_job(job_id))
+            case State.STOPPED:
+                return Stopped(job_id, self.history.of_job(job_id))
+        return Failed(job_id, job.error or INTERRUPTED)
+
+    def watch(self, job_id: str, timeout: float | None = None) -> Iterator[Event]:
+        """What happens to the job, from now to its end; a slow observer misses steps, never the end.
+
+        Args:
+            timeout: seconds after which to stop watching, whatever the job does.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        last = None
+        while True:
+            with self._changed:
+                seen = self._version
+            event = self.status(job_id)
+            if event != last:
+                yield event
+                last = event
+            if isinstance(event, FINAL):
+                return
+            with self._changed:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if not self._changed.wait_for(lambda seen=seen: self._version != seen or self._closing, remaining) or self._closing:
+                    return
+
+    def stop(self, job_id: str) -> None:
+        """Stops a running job within a step, skips a waiting one, dismisses an interrupted one; of a finished one, nothing.
+
+        Raises:
+            JobError: when there is no such job.
+        """
+        self._jobs.get(job_id)
+        if not any(self._jobs.change(job_id, before, State.STOPPED) for before in (State.QUEUED, State.INTERRUPTED)):
+            with self._changed:
+                if self._active and self._active.job_id == job_id:
+                    self._active.stop.set()
+        self._tell()
+
+    def rerun(self, job_id: str) -> str:
+        """The same request as a new job, at the end of the queue; an interrupted job is dismissed by it. Returns the new id."""
+        new_id = self.submit(self._jobs.get(job_id).request)
+        self._jobs.change(job_id, State.INTERRUPTED, State.STOPPED)
+        self._tell()
+        return new_id
+
+    def move(self, job_id: str, position: int) -> None:
+        """Puts a waiting job at a place, 1 is next."""
+        self._jobs.move(job_id, position)
+        self._tell()
+
+    def queue(self) -> list[QueuedJob]:
+        """The running job, the waiting ones in order, and those that a restart interrupted."""
+        lines = [QueuedJob(job.id, 0, job.state, job.request.prompt, self._picture(job.id)) for job in self._jobs.listed(State.RUNNING)]
+        waiting = enumerate(self._jobs.listed(State.QUEUED), start=1)
+        lines += [QueuedJob(job.id, i, job.state, job.request.prompt, None) for i, job in waiting]
+        interrupted = self._jobs.listed(State.INTERRUPTED)
+        return lines + [QueuedJob(job.id, 0, job.state, job.request.prompt, self._picture(job.id)) for job in interrupted]
+
+    def active_job(self) -> str | None:
+        """The job that has the device."""
+        with self._changed:
+            return self._active.job_id if self._active else None
+
+    def request_of(self, job_id: str) -> Request:
+        """What a job was asked to make."""
+        return self._jobs.get(job_id).request
+
+    # -- Models and files ---------------------------------------------------------------------------------------------
+
+    def defaults(self) -> GenerationDefaults:
+        """The model's own settings and limits, read without loading it."""
+        return read_defaults(self.settings.model_dir)
+
+    def resident(self) -> list[ResidentModel]:
+        """The loaded models."""
+        return self.pool.resident()
+
+    def memory(self) -> MemoryReport:
+        """Memory of the device."""
+        return self.pool.memory()
+
+    def restore(self, path: str | Path) -> Request:
+        """The settings inside an MP4 that the studio wrote.
+
+        Raises:
+            InvalidInput: when it is not one.
+        """
+        return parse_request(media.read_metadata(Path(path))["request"])
+
+    def gif(self, clip_id: str) -> Path:
+        """The video as a GIF, made when it is first asked for."""
+        clip = self.history.get(clip_id)
+        path = clip.path.with_suffix(".gif")
+        if not path.exists():
+            media.write_gif(media.read_frames(clip.path), clip.fps, path)
+        return path
+
+    # -- The worker ---------------------------------------------------------------------------------------------------
+
+    @property
+    def _model_name(self) -> str:
+        return self.settings.model_dir.name
+
+    def _picture(self, job_id: str) -> Path | None:
+        event = self._live.get(job_id)
+        if isinstance(event, Step) and event.preview:
+            return event.preview
+        clips = self.history.of_job(job_id)
+        return clips[-1].thumbnail if clips else None
+
+    def _tell(self, event: Event | None = None) -> None:
+        """Wakes every observer, with a new state of a running job if there is one."""
+        with self._changed:
+            if event:
+                self._live[event.job_id] = event
+            self._version += 1
+            self._changed.notify_all()
+
+    def _work(self) -> None:
+        if self.settings.warm_up:
+            self._warm_up()
+        while not self._closing:
+            with self._changed:
+                seen = self._version
+            try:
+                making = self._take()
+            except StorageError as error:
+                log.error("the queue cannot be read: %s", error)
+                making = None
+            if making:
+                self._run(making)
+                continue
+            with self._changed:
+                self._changed.wait_for(lambda seen=seen: self._version != seen or self._closing, timeout=5.0)
+
+    def _take(self) -> Making | None:
+        """The next job, made active in the same moment, so that whoever stops it finds it either waiting or active."""
+        with self._changed:
+            if self._closing or (job := self._jobs.take()) is None:
+                return None
+            self._active = Making(job.id, job.request, self.settings)
+            self._live[job.id] = Loading(job.id, self._model_name)
+            return self._active
+
+    def _warm_up(self) -> None:
+        try:
+            with self.pool.borrow(self.settings.model_dir):
+                self._tell()
+        except StudioError as error:
+            log.error("%s", error)
+
+    def _run(self, making: Making) -> None:
+        self._tell()
+        state, error = self._attempt(making)
+        lost: Event | None = None
+        try:
+            self._jobs.change(making.job_id, State.RUNNING, state, error)
+        except StorageError as failure:
+            # The database cannot say how it ended, so memory does; after a restart the job counts as interrupted.
+            lost = Failed(making.job_id, error or str(failure))
+        with self._changed:
+            self._active = None
+            del self._live[making.job_id]
+        self._tell(lost)
+
+    def _attempt(self, making: Making) -> tuple[State, str]:
+        """Runs a job to its end, whichever that is. This is the one edge where any error is caught: a job may fail, the worker may not."""
+        try:
+            with self.pool.borrow(self.settings.model_dir) as resident:
+                make(making, resident, self.history, self._tell)
+        except StudioError as error:
+            log.warning("job %s failed: %s", making.job_id, error)
+            return State.FAILED, str(error)
+        except Exception as error:
+            log.exception("job %s failed", making.job_id)
+            return State.FAILED, str(self._explained(error))
+        if making.stop.is_set():
+            return (State.INTERRUPTED if self._closing else State.STOPPED), ""
+        return State.DONE, ""
+
+    def _explained(self, error: Exception) -> StudioError:
+        """An error that is not ours, for people."""
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+            self.pool.free_cache()
+            return OutOfMemory("The device has too little memory for this video.", "Ask for fewer frames, or close other programs.")
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        return JobError(f"Something unexpected happened ({said}).", "Try again; the log in the data folder has the details.")

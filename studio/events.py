@@ -1,0 +1,70 @@
+"""What an observer of a job sees, in order: Queued, Loading, Step ..., then one of Done, Stopped and Failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from .history import ClipRecord
+
+
+@dataclass(frozen=True)
+class Queued:
+    """Waiting; `position` 1 is next."""
+
+    job_id: str
+    position: int
+
+
+@dataclass(frozen=True)
+class Loading:
+    """A model is being brought to the device; `what` names it."""
+
+    job_id: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """Denoising step `index` of `total` is done, for variation `variation` of `variations` (both from 1).
+
+    `preview` is a small looping WebP of the video as it is guessed now, None until there is one; its name changes with its content.
+    `seconds_left` is for the whole job; None until it can be said.
+    """
+
+    job_id: str
+    index: int
+    total: int
+    preview: Path | None
+    seconds_left: float | None
+    seed: int
+    variation: int = 1
+    variations: int = 1
+
+
+@dataclass(frozen=True)
+class Done:
+    """All videos are there."""
+
+    job_id: str
+    clips: tuple[ClipRecord, ...]
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """Somebody stopped it; `clips` are the variations that were finished before."""
+
+    job_id: str
+    clips: tuple[ClipRecord, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It could not be finished; `error` is for people: what happened and what to do."""
+
+    job_id: str
+    error: str
+
+
+Event = Queued | Loading | Step | Done | Stopped | Failed
+FINAL = (Done, Stopped, Failed)

@@ -1,0 +1,148 @@
+"""Models that stay: each is loaded once, and one borrower at a time has the device."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+if TYPE_CHECKING:
+    from pipelines.text_to_video import TextToVideoPipeline
+
+Load = Callable[[Path, str], "TextToVideoPipeline"]
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ResidentModel:
+    """A loaded model: its folder's name, its parameters in bytes, and the hashes of its weight files."""
+
+    name: str
+    bytes: int
+    weights: dict[str, str]
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """Memory of the device in bytes: a GPU's, or this process's share of the machine's."""
+
+    device: str
+    used: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A pipeline and what is known of it."""
+
+    pipe: TextToVideoPipeline
+    model: ResidentModel
+
+
+class ModelPool:
+    """Owner of all loaded models and of the device.
+
+    Args:
+        device: "auto", "cpu", "mps", "cuda" or "cuda:0"; resolved when the first model is loaded, for that needs torch.
+        load: (folder, device) -> pipeline; the default is `pipelines.checkpoints.load_text_to_video`.
+    """
+
+    def __init__(self, device: str = "auto", load: Load | None = None) -> None:
+        self.device = device
+        self.loads = 0
+        self._load = load or _load_text_to_video
+        self._resident: dict[Path, Resident] = {}
+        self._device_lock = threading.Lock()
+
+    def __contains__(self, path: Path) -> bool:
+        return path in self._resident
+
+    @contextmanager
+    def borrow(self, path: Path) -> Iterator[Resident]:
+        """The pipeline of a model folder, and with it the device, until the end of the `with`.
+
+        Raises:
+            ModelError: when it cannot be loaded; the next borrower tries again.
+        """
+        with self._device_lock:
+            if path not in self._resident:
+                self._resident[path] = self._bring(path)
+            yield self._resident[path]
+
+    def resident(self) -> list[ResidentModel]:
+        """What is loaded."""
+        return [resident.model for resident in list(self._resident.values())]
+
+    def memory(self) -> MemoryReport:
+        """Memory of the device. Does not import torch: before the first model there is nothing of it to report."""
+        if self.device.startswith("cuda") and "torch" in sys.modules:
+            import torch
+
+            free, total = torch.cuda.mem_get_info(self.device)
+            return MemoryReport(torch.cuda.get_device_name(self.device), total - free, total)
+        return MemoryReport(
+            "CPU" if self.device in ("auto", "cpu") else self.device, psutil.Process().memory_info().rss, psutil.virtual_memory().total
+        )
+
+    def free_cache(self) -> None:
+        """Gives memory that torch holds in reserve back to the GPU."""
+        if self.device.startswith("cuda"):
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def clear(self) -> None:
+        """Forgets all models."""
+        with self._device_lock:
+            self._resident.clear()
+        self.free_cache()
+
+    def _bring(self, path: Path) -> Resident:
+        from pipelines.checkpoints import weight_hashes
+
+        self.device = resolve_device(self.device)
+        log.info("loading %s on %s", path, self.device)
+        weights = weight_hashes(path)
+        pipe = self._load(path, self.device)
+        pipe.set_progress_bar_config(disable=True)
+        self.loads += 1
+        return Resident(pipe, ResidentModel(path.name, _bytes_of(pipe), weights))
+
+
+def resolve_device(device: str) -> str:
+    """What "auto" means on this machine.
+
+    Raises:
+        InvalidInput: when the named device is not there.
+    """
+    import torch
+
+    from pipelines.errors import InvalidInput
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind = device.partition(":")[0]
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present[kind]:
+        raise InvalidInput(f"The device {device!r} is not on this machine.", "Start with --device auto.")
+    return device
+
+
+def _load_text_to_video(path: Path, device: str) -> TextToVideoPipeline:
+    from pipelines.checkpoints import load_text_to_video
+
+    return load_text_to_video(path, device)
+
+
+def _bytes_of(pipe: TextToVideoPipeline) -> int:
+    import torch
+
+    modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    return sum(p.numel() * p.element_size() for module in modules for p in module.parameters())

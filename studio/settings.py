@@ -1,0 +1,74 @@
+"""How the studio is started: one frozen model, filled from the command line, then the environment, then the defaults."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from .requests import describe_errors
+
+ROOT = Path(__file__).resolve().parent.parent
+PREFIX = "PRIOR_STUDIO_"
+# A Space, and anyone who knows Gradio, sets these.
+GRADIO_NAMES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "share": "GRADIO_SHARE"}
+
+
+class Settings(BaseModel):
+    """Each field is `--name` on the command line and `PRIOR_STUDIO_NAME` in the environment (its alias where it has one)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 lets other machines in.")
+    port: int = Field(7860, ge=1, le=65535, description="Port to listen on.")
+    data_dir: Path = Field(ROOT / "outputs", alias="data", description="Folder of the videos, the queue and the history.")
+    model_dir: Path = Field(ROOT / "assets" / "pocket", alias="model", description="Folder of the text-to-video model.")
+    device: str = Field(
+        "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps or cuda; auto takes a GPU if there is one."
+    )
+    database_url: str = Field(
+        "", alias="database", description="SQLAlchemy address of the queue and history; SQLite in the data folder if empty."
+    )
+    share: bool = Field(False, description="Also open a public address through Gradio.")
+    preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
+    max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
+    warm_up: bool = Field(True, description="Load the model once the page is up, before the first job asks for it.")
+
+    @property
+    def database(self) -> str:
+        """The address of the database."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'studio.db'}"
+
+    @classmethod
+    def load(cls, argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Settings from the command line (None: this process's) and the environment.
+
+        Raises:
+            InvalidInput: for a value out of range, with the value.
+            SystemExit: for an unknown flag, or --help.
+        """
+        parser = argparse.ArgumentParser(
+            prog="app.py", description="Prior Studio: text-to-video diffusion in the browser.", allow_abbrev=False
+        )
+        values: dict[str, object] = {}
+        for name, field in cls.model_fields.items():
+            public = public_name(name, field)
+            flag = argparse.BooleanOptionalAction if field.annotation is bool else "store"
+            help = f"{field.description} Default: {field.default!s}."
+            parser.add_argument(f"--{public.replace('_', '-')}", dest=name, action=flag, default=argparse.SUPPRESS, help=help)  # type: ignore[arg-type]
+            for variable in (GRADIO_NAMES.get(name, ""), PREFIX + public.upper()):
+                if variable in environ:
+                    values[name] = environ[variable]
+        try:
+            return cls.model_validate({**values, **vars(parser.parse_args(argv))})
+        except ValidationError as error:
+            raise describe_errors(error) from error
+
+
+def public_name(name: str, field: FieldInfo) -> str:
+    """The field's name outside: its alias, where it has one."""
+    return field.alias or name
