@@ -20,7 +20,7 @@ from .world import render
 SEED = 20_000_000  # training clip k is rendered from SEED + k; the checks use other seeds
 FRAMES_PER_CLIP = 3
 CLEAN = 0.25  # share of training clips that are not degraded
-BATCH = 192
+BATCH = 144
 LEARNING_RATE = 3e-3
 STYLES = tuple(PHRASES["style"])
 
@@ -34,7 +34,7 @@ class Lessons:
     labels: dict[str, torch.Tensor]
 
 
-def train(clips: int = 8000, steps: int = 900, seed: int = 0) -> Oracle:
+def train(clips: int = 6000, steps: int = 600, seed: int = 0) -> Oracle:
     """A new oracle, trained on `clips` rendered clips whose triples are not held out."""
     torch.manual_seed(seed)
     started = time.perf_counter()
