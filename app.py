@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from logging.handlers import RotatingFileHandler
+from typing import Any
 
 from pipelines.errors import AddressInUse, StudioError
 from studio.engine import Engine
@@ -35,7 +36,7 @@ def serve(engine: Engine) -> None:
     """Page first; torch and the model come in the worker, once the page is up."""
     from studio.app import build, launch_arguments
 
-    page = build(engine)
+    page: Any = build(engine)
     try:
         page.launch(**{"quiet": True, **launch_arguments(engine.settings), "prevent_thread_lock": True})
         print(f"Prior Studio is at {page.local_url.rstrip('/')}", flush=True)

@@ -165,7 +165,7 @@ class Engine:
                 return
             with self._changed:
                 remaining = None if deadline is None else deadline - time.monotonic()
-                if not self._changed.wait_for(lambda seen=seen: self._version != seen or self._closing, remaining) or self._closing:
+                if not self._wait(seen, remaining) or self._closing:
                     return
 
     def stop(self, job_id: str) -> None:
@@ -261,6 +261,10 @@ class Engine:
             self._version += 1
             self._changed.notify_all()
 
+    def _wait(self, seen: int, timeout: float | None) -> bool:
+        """Until something changes after version `seen`, or the studio closes; False when it took too long. Needs the condition held."""
+        return self._changed.wait_for(lambda: self._version != seen or self._closing, timeout)
+
     def _work(self) -> None:
         if self.settings.warm_up:
             self._warm_up()
@@ -276,7 +280,7 @@ class Engine:
                 self._run(making)
                 continue
             with self._changed:
-                self._changed.wait_for(lambda seen=seen: self._version != seen or self._closing, timeout=5.0)
+                self._wait(seen, timeout=5.0)
 
     def _take(self) -> Making | None:
         """The next job, made active in the same moment, so that whoever stops it finds it either waiting or active."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 
 from .requests import describe_errors
 
@@ -19,20 +18,18 @@ GRADIO_NAMES = {"host": "GRADIO_SERVER_NAME", "port": "GRADIO_SERVER_PORT", "sha
 
 
 class Settings(BaseModel):
-    """Each field is `--name` on the command line and `PRIOR_STUDIO_NAME` in the environment (its alias where it has one)."""
+    """Each field is `--name` on the command line and `PRIOR_STUDIO_NAME` in the environment (without `_dir` and `_url`)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 lets other machines in.")
     port: int = Field(7860, ge=1, le=65535, description="Port to listen on.")
-    data_dir: Path = Field(ROOT / "outputs", alias="data", description="Folder of the videos, the queue and the history.")
-    model_dir: Path = Field(ROOT / "assets" / "pocket", alias="model", description="Folder of the text-to-video model.")
+    data_dir: Path = Field(ROOT / "outputs", description="Folder of the videos, the queue and the history.")
+    model_dir: Path = Field(ROOT / "assets" / "pocket", description="Folder of the text-to-video model.")
     device: str = Field(
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps or cuda; auto takes a GPU if there is one."
     )
-    database_url: str = Field(
-        "", alias="database", description="SQLAlchemy address of the queue and history; SQLite in the data folder if empty."
-    )
+    database_url: str = Field("", description="SQLAlchemy address of the queue and history; SQLite in the data folder if empty.")
     share: bool = Field(False, description="Also open a public address through Gradio.")
     preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
     max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
@@ -56,7 +53,7 @@ class Settings(BaseModel):
         )
         values: dict[str, object] = {}
         for name, field in cls.model_fields.items():
-            public = public_name(name, field)
+            public = public_name(name)
             flag = argparse.BooleanOptionalAction if field.annotation is bool else "store"
             help = f"{field.description} Default: {field.default!s}."
             parser.add_argument(f"--{public.replace('_', '-')}", dest=name, action=flag, default=argparse.SUPPRESS, help=help)  # type: ignore[arg-type]
@@ -69,6 +66,6 @@ class Settings(BaseModel):
             raise describe_errors(error) from error
 
 
-def public_name(name: str, field: FieldInfo) -> str:
-    """The field's name outside: its alias, where it has one."""
-    return field.alias or name
+def public_name(name: str) -> str:
+    """The field's name outside: data, not data_dir."""
+    return name.removesuffix("_dir").removesuffix("_url")

@@ -66,7 +66,7 @@ def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: P
 
     from pipelines.noise import NoisePrior
 
-    return pipe(
+    output: Any = pipe(
         request.prompt,
         negative_prompt=request.negative_prompt or None,
         num_frames=request.frames,
@@ -78,7 +78,8 @@ def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: P
         generator=torch.Generator("cpu").manual_seed(request.seed),
         callback_on_step_end=progress,
         callback_on_step_end_tensor_inputs=["latents", "denoised"],
-    ).frames[0]
+    )
+    return output.frames[0]
 
 
 class Progress:
