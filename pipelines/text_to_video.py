@@ -67,6 +67,13 @@ class TextToVideoPipeline(DiffusionPipeline):
         self.register_to_config(generation=generation)
         self._interrupt = False
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str, **options: Any) -> TextToVideoPipeline:
+        """As in diffusers; weights stored in half precision become float32 unless `torch_dtype` says otherwise."""
+        if options.get("torch_dtype") is None:
+            options["torch_dtype"] = torch.float32
+        return super().from_pretrained(pretrained_model_name_or_path, **options)
+
     @property
     def defaults(self) -> GenerationDefaults:
         """What a call does where it is not told."""

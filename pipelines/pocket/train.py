@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -19,8 +20,10 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import nn
 from transformers import CLIPTextModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+from ..defaults import GenerationDefaults
 from ..inflation import VideoUNet
 from ..noise import NoisePrior
+from ..text_to_video import TextToVideoPipeline
 from ..training.loop import LoopConfig, train
 from ..training.objective import DenoisingObjective, ObjectiveConfig
 from .autoencoder import PatchAutoencoder
@@ -36,7 +39,7 @@ from .recipe import (
     save_stage,
 )
 from .tokenizer import build_tokenizer
-from .world import FPS
+from .world import FPS, SIZE
 
 VIDEO_NOISE = NoisePrior("progressive", 2.0)
 
@@ -198,13 +201,58 @@ def _write_sheet(path: Path, grid: np.ndarray) -> None:
     cv2.imwrite(str(path), np.concatenate(rows)[..., ::-1])
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# The whole of it
+
+GENERATION = GenerationDefaults(
+    num_frames=16,
+    min_frames=1,
+    max_frames=16,
+    fps=8.0,
+    num_inference_steps=24,
+    guidance_scale=2.5,
+    sampler="ddim",
+    noise_kind=VIDEO_NOISE.kind,
+    noise_alpha=2.0,
+    width=SIZE,
+    height=SIZE,
+)
+
+
 def train_all(out: Path, minutes: float, clips: int, init: Path | None = None) -> Components:
-    """Everything, in order. A third of the time goes to images, the rest to clips."""
+    """Everything, in order; 30 % of the time goes to images, the rest to clips. A second call goes on where the first was killed.
+
+    Args:
+        out: folder of the run.
+        minutes: time budget of all stages together.
+        clips: size of the rendered training set.
+        init: a model directory whose image weights the image stage starts from, instead of from nothing.
+    """
     render_dataset(out / "clips", clips)
-    start = Components.load(init) if init else Components.fresh()
-    image = train_images(start, out / "clips", out / "image", LoopConfig(seconds=minutes * 20))
-    parts = inflate(image)
+    parts = _stage(out / "image", UNet2DConditionModel, lambda folder: _image_stage(out, folder, minutes * 18, init))
     for stage in VIDEO_STAGES:
-        config = LoopConfig(minutes * 40 * stage.share, stage.learning_rate, stage.new_layers_factor, decay_from=stage.decay_from)
-        parts = train_videos(parts, out / "clips", out / f"video-{stage.frames}", config, stage)
+        start = inflate(parts) if not isinstance(parts.unet, VideoUNet) else parts
+        config = LoopConfig(minutes * 42 * stage.share, stage.learning_rate, stage.new_layers_factor, decay_from=stage.decay_from)
+        parts = _stage(out / f"video-{stage.frames}", VideoUNet, partial(train_videos, start, out / "clips", config=config, stage=stage))
     return parts
+
+
+def assemble(parts: Components, folder: Path) -> None:
+    """Writes the model directory that the studio loads, weights in half precision."""
+    parts.unet.set_default_attn_processor()
+    pipe = TextToVideoPipeline(parts.vae, parts.text_encoder, parts.tokenizer, parts.unet, parts.scheduler, GENERATION.to_dict())
+    parts.unet.half()
+    parts.text_encoder.half()
+    pipe.save_pretrained(folder)
+
+
+def _stage(folder: Path, unet: type, run: Callable[[Path], Components]) -> Components:
+    """A stage that has left its model is not run again."""
+    if (folder / "model" / "unet" / "config.json").exists():
+        return Components.load(folder / "model", unet)
+    return run(folder)
+
+
+def _image_stage(out: Path, folder: Path, seconds: float, init: Path | None) -> Components:
+    start = Components.load(init) if init else Components.fresh()
+    return train_images(start, out / "clips", folder, LoopConfig(seconds))
