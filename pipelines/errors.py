@@ -1,15 +1,15 @@
 """Every error a person can meet, in one tree. Each says what happened, with the offending value, and what to do.
 
-    StudioError
-    ├── InvalidInput          a value that no model should ever see
-    │   └── UnsupportedFrames a number of frames this model cannot make
-    ├── ModelError            a model that cannot be used
-    │   ├── WeightsMissing    nothing where the weights should be
-    │   └── WeightsDamaged    something there, but not readable or not ours
-    ├── OutOfMemory           the device has too little memory for this request
-    ├── StorageError          a folder or file that cannot be read or written
-    ├── JobError              a job that is not there, or not in a state that allows this
-    └── AddressInUse          the studio's port is taken
+StudioError
+├── InvalidInput          a value that no model should ever see
+│   └── UnsupportedFrames a number of frames this model cannot make
+├── ModelError            a model that cannot be used
+│   ├── WeightsMissing    nothing where the weights should be
+│   └── WeightsDamaged    something there, but not readable or not ours
+├── OutOfMemory           the device has too little memory for this request
+├── StorageError          a folder or file that cannot be read or written
+├── JobError              a job that is not there, or not in a state that allows this
+└── AddressInUse          the studio's port is taken
 """
 
 from __future__ import annotations

@@ -232,7 +232,9 @@ class VideoUNet(UNet2DConditionModel):
             InvalidInput: if the sample is not a clip, or frames are given to a model that cannot take them.
         """
         if sample.ndim != 5:
-            raise InvalidInput(f"A video UNet was given a tensor of shape {tuple(sample.shape)}.", "Give (batch, channels, frames, height, width).")
+            raise InvalidInput(
+                f"A video UNet was given a tensor of shape {tuple(sample.shape)}.", "Give (batch, channels, frames, height, width)."
+            )
         b, _, f = sample.shape[:3]
 
         def per_frame(x: torch.Tensor | None) -> torch.Tensor | None:
@@ -262,7 +264,9 @@ class VideoUNet(UNet2DConditionModel):
         predicted = folded.unflatten(0, (b, f)).transpose(1, 2)
         return UNet3DConditionOutput(sample=predicted) if return_dict else (predicted,)
 
-    def get_aug_embed(self, emb: torch.Tensor, encoder_hidden_states: torch.Tensor, added_cond_kwargs: dict[str, Any]) -> torch.Tensor | None:
+    def get_aug_embed(
+        self, emb: torch.Tensor, encoder_hidden_states: torch.Tensor, added_cond_kwargs: dict[str, Any]
+    ) -> torch.Tensor | None:
         """What diffusers adds to the timestep embedding, and the moment each frame shows."""
         added = super().get_aug_embed(emb, encoder_hidden_states, added_cond_kwargs)
         if self.frame_context.frames == 1 or not hasattr(self, "temporal_embedding"):
@@ -294,7 +298,9 @@ class VideoUNet(UNet2DConditionModel):
         if given is None or mask is None:
             return None
         if not self.config.condition_frames:
-            raise InvalidInput("Frames were given to a model that was built without frame conditioning.", "Leave them out or use another model.")
+            raise InvalidInput(
+                "Frames were given to a model that was built without frame conditioning.", "Leave them out or use another model."
+            )
         mask = mask.to(sample.dtype)[:, None, :, None, None]
         both = torch.cat([given.to(sample.dtype) * mask, mask.expand(-1, 1, -1, *sample.shape[-2:])], dim=1)
         return both.transpose(1, 2).flatten(0, 1)

@@ -121,7 +121,9 @@ class NoisePrior:
         return self.alpha
 
 
-def _randn(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype) -> torch.Tensor:
+def _randn(
+    shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device | str | None, dtype: torch.dtype
+) -> torch.Tensor:
     """White noise drawn on the generator's own device and moved, so that one seed means one noise on every device."""
     source = generator.device if generator is not None else device
     return torch.randn(shape, generator=generator, device=source, dtype=torch.float32).to(device=device, dtype=dtype)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from .noise import NoisePrior
 from .pocket.autoencoder import PatchAutoencoder
 from .samplers import build_sampler, sampler_info
 
-Generators = torch.Generator | list[torch.Generator] | None
+Generators: TypeAlias = torch.Generator | list[torch.Generator] | None
 StepCallback = Callable[["TextToVideoPipeline", int, int, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
 
 
@@ -226,7 +226,13 @@ class TextToVideoPipeline(DiffusionPipeline):
         return latents.to(device=device, dtype=torch.float32)
 
     def _predict(
-        self, scheduler: SchedulerMixin, latents: torch.Tensor, t: torch.Tensor, text: dict[str, torch.Tensor], scale: float, extra: dict[str, Any]
+        self,
+        scheduler: SchedulerMixin,
+        latents: torch.Tensor,
+        t: torch.Tensor,
+        text: dict[str, torch.Tensor],
+        scale: float,
+        extra: dict[str, Any],
     ) -> torch.Tensor:
         """The guided prediction, in float32: e_u + w (e_c - e_u)."""
         guided = len(text["encoder_hidden_states"]) > len(latents)
@@ -256,7 +262,13 @@ class TextToVideoPipeline(DiffusionPipeline):
         return scheduler.step(predicted, t, latents, **options, return_dict=False)[0]
 
     def _tell(
-        self, callback: StepCallback | None, names: tuple[str, ...] | list[str], i: int, t: torch.Tensor, latents: torch.Tensor, denoised: torch.Tensor
+        self,
+        callback: StepCallback | None,
+        names: tuple[str, ...] | list[str],
+        i: int,
+        t: torch.Tensor,
+        latents: torch.Tensor,
+        denoised: torch.Tensor,
     ) -> torch.Tensor:
         if callback is None:
             return latents

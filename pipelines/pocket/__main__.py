@@ -14,13 +14,53 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command; its exit status. Commands import what they need when they run."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.pocket", description="The model that ships with Prior Studio.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_train(commands)
     _add_evaluate(commands)
+    _add_card(commands)
     chosen = parser.parse_args(arguments)
     try:
         return int(chosen.run(chosen) or 0)
     except StudioError as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("train", help="train the model; resumes after a kill at any moment")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RUN", help="folder of the run: clips, stages, checkpoints, sheets, model"
+    )
+    parser.add_argument("--minutes", type=float, default=240, help="time budget of all stages together (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=24_000, help="rendered training clips (default: %(default)s, 5 GB)")
+    parser.add_argument("--init", type=Path, metavar="DIR", help="go on from this model instead of from nothing")
+    parser.set_defaults(run=_train)
+
+
+def _train(chosen: argparse.Namespace) -> int:
+    from .train import assemble, train_all
+
+    assemble(train_all(chosen.out, chosen.minutes, chosen.clips, chosen.init), chosen.out / "model")
+    print(f"The model is in {chosen.out / 'model'}.")
+    return 0
+
+
+def _add_card(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("card", help="write the model card from a run and its evaluation")
+    parser.add_argument("--run", dest="folder", type=Path, required=True, metavar="RUN", help="folder of the run")
+    parser.add_argument("--evaluation", type=Path, required=True, metavar="FILE", help="what `evaluate --json` wrote")
+    parser.add_argument(
+        "--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="where the card goes (default: %(default)s)"
+    )
+    parser.add_argument("--history", type=Path, metavar="FILE", help="how these weights came about, Markdown")
+    parser.set_defaults(run=_card)
+
+
+def _card(chosen: argparse.Namespace) -> int:
+    from .card import write_card
+
+    history = chosen.history.read_text() if chosen.history else "One run of the commands above."
+    write_card(chosen.folder, chosen.model, chosen.evaluation, history)
+    return 0
 
 
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

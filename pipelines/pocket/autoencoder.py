@@ -39,7 +39,9 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         posterior = DiagonalGaussianDistribution(torch.cat([latents, torch.zeros_like(latents)], dim=1), deterministic=True)
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
-    def decode(self, z: torch.Tensor, return_dict: bool = True, generator: torch.Generator | None = None) -> DecoderOutput | tuple[torch.Tensor]:
+    def decode(
+        self, z: torch.Tensor, return_dict: bool = True, generator: torch.Generator | None = None
+    ) -> DecoderOutput | tuple[torch.Tensor]:
         patches = torch.einsum("nchw,pc->nphw", z, self.basis) + self.mean.view(1, -1, 1, 1)
         sample = F.pixel_shuffle(patches, self.config.patch_size)
         return DecoderOutput(sample=sample) if return_dict else (sample,)

@@ -6,6 +6,7 @@ Only words here, no pixels and no torch: the page reads this at start to name th
 from __future__ import annotations
 
 import re
+import unicodedata
 import zlib
 from dataclasses import asdict, dataclass, fields
 
@@ -37,8 +38,24 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "big": ("big", "large", "huge", "giant"),
     },
     "motion": {
-        "left": ("moving left", "flying to the left", "drifting left", "going leftwards", "moves left", "flies to the left", "sliding left"),
-        "right": ("moving right", "flying to the right", "drifting right", "going rightwards", "moves right", "flies to the right", "sliding right"),
+        "left": (
+            "moving left",
+            "flying to the left",
+            "drifting left",
+            "going leftwards",
+            "moves left",
+            "flies to the left",
+            "sliding left",
+        ),
+        "right": (
+            "moving right",
+            "flying to the right",
+            "drifting right",
+            "going rightwards",
+            "moves right",
+            "flies to the right",
+            "sliding right",
+        ),
         "up": ("moving up", "rising", "going upwards", "floating up", "moves up", "rises", "flying up"),
         "down": ("moving down", "falling", "going downwards", "sinking", "moves down", "falls", "dropping"),
         "bounce": ("bouncing", "jumping", "hopping", "bouncing up and down", "bounces", "jumps"),
@@ -64,7 +81,31 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 PRIOR_STYLES = ("flat", "pixel")  # what the pocket model is trained on
 DOMAIN_STYLES = ("sketch", "neon")  # kept for small domain models
-GLUE = ", . a an and animation art clip drawn in is it made of scene show shows style that the there video with".split()
+GLUE = [
+    ",",
+    ".",
+    "a",
+    "an",
+    "and",
+    "animation",
+    "art",
+    "clip",
+    "drawn",
+    "in",
+    "is",
+    "it",
+    "made",
+    "of",
+    "scene",
+    "show",
+    "shows",
+    "style",
+    "that",
+    "the",
+    "there",
+    "video",
+    "with",
+]
 PAD, UNKNOWN, BEGIN, END = "<pad>", "<unk>", "<bos>", "<eos>"
 MAX_TOKENS = 24
 
@@ -123,7 +164,7 @@ def caption(attributes: Attributes, rng: np.random.Generator, motion: bool = Tru
     where = say("background") if rng.random() >= omit else ""
     style = say("style") if rng.random() >= omit else ""
     finite = bool(moves) and moves.split()[0].endswith("s")
-    return _phrase(rng.integers(5), subject, moves, where, style, finite)
+    return _phrase(int(rng.integers(5)), subject, moves, where, style, finite)
 
 
 def _phrase(template: int, subject: str, moves: str, where: str, style: str, finite: bool) -> str:
@@ -160,7 +201,11 @@ def word_list() -> list[str]:
 def unknown_words(prompt: str) -> list[str]:
     """The prompt's words that the pocket model has never seen, in order, once each (punctuation is ignored quietly)."""
     known = set(word_list())
-    return [word for word in dict.fromkeys(words_of(prompt)) if word not in known and any(ch.isalnum() or ord(ch) > 0x2000 for ch in word)]
+    return [word for word in dict.fromkeys(words_of(prompt)) if word not in known and not _is_punctuation(word)]
+
+
+def _is_punctuation(word: str) -> bool:
+    return all(unicodedata.category(ch)[0] in "PZC" or ch == "\ufe0f" for ch in word)
 
 
 def vocabulary() -> dict[str, list[str]]:

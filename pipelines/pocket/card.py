@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..checkpoints import read_defaults
+
 WIDTH, HEIGHT, MARGIN = 720, 260, 44
 COLORS = ("#7c8cff", "#ffb454", "#5ad1a0", "#ff6b8b")
 
@@ -71,7 +73,7 @@ components ({psnr} dB on its own world).
 """
 
 
-def write_card(run: Path, folder: Path, evaluation: Path, history: str, facts: dict[str, Any]) -> None:
+def write_card(run: Path, folder: Path, evaluation: Path, history: str) -> None:
     """Writes README.md and curve.svg into a model directory.
 
     Args:
@@ -79,23 +81,41 @@ def write_card(run: Path, folder: Path, evaluation: Path, history: str, facts: d
         folder: the model directory.
         evaluation: JSON that `evaluate` wrote.
         history: how these weights came about, in Markdown.
-        facts: `parameters` (millions), `words`, `psnr`.
     """
     result = json.loads(evaluation.read_text())
-    ceiling = result.get("ceiling", {})
-    rows = [f"| {name} | {value:.1%} | {ceiling.get(name, float('nan')):.1%} |" for name, value in result["accuracy"].items()]
+    ceiling, defaults = result["ceiling"], read_defaults(folder)
+    rows = [f"| {name} | {value:.1%} | {ceiling[name]:.1%} |" for name, value in result["accuracy"].items()]
     text = CARD.format(
-        history=history,
+        history=history.strip(),
         table="\n".join(rows),
         by_motion=_shares(result["by_motion"]),
         by_object=_shares(result["by_object"]),
         prompts=result["prompts"],
-        steps=result["settings"]["num_inference_steps"],
-        guidance=result["settings"]["guidance_scale"],
-        **facts,
+        steps=result["settings"]["num_inference_steps"] or defaults.num_inference_steps,
+        guidance=result["settings"]["guidance_scale"] or defaults.guidance_scale,
+        **_facts(folder),
     )
     (folder / "README.md").write_text(text)
     (folder / "curve.svg").write_text(loss_curve(sorted(run.glob("*/loss.csv"), key=lambda p: p.stat().st_mtime)))
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What the model itself says: `parameters` in millions, `words`, and the autoencoder's `psnr` in dB on rendered clips."""
+    import numpy as np
+    import torch
+
+    from ..checkpoints import load_text_to_video
+    from .captions import random_attributes, word_list
+    from .world import render
+
+    pipe = load_text_to_video(folder)
+    rng = np.random.default_rng(0)
+    frames = np.concatenate([render(random_attributes(rng, held_out=True), rng)[::5] for _ in range(100)])
+    images = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 127.5 - 1
+    with torch.no_grad():
+        error = (pipe.vae.decode(pipe.vae.encode(images).latent_dist.mode()).sample - images).square().mean().item()
+    count = sum(p.numel() for part in (pipe.unet, pipe.text_encoder, pipe.vae) for p in part.parameters())
+    return {"parameters": count / 1e6, "words": len(word_list()) - 4, "psnr": f"{10 * np.log10(4 / error):.1f}"}
 
 
 def _shares(values: dict[str, float]) -> str:

@@ -33,12 +33,13 @@ def degrade(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _shift(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Up to two pixels to any side, the border repeated."""
-    move = np.float32([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]])
+    move = np.array([[1, 0, rng.uniform(-2, 2)], [0, 1, rng.uniform(-2, 2)]], np.float32)
     return np.stack([cv2.warpAffine(frame, move, frame.shape[1::-1], borderMode=cv2.BORDER_REPLICATE) for frame in clip])
 
 
 def _through_jpeg(clip: np.ndarray, quality: int) -> np.ndarray:
-    return np.stack([cv2.imdecode(cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR) for frame in clip])
+    encoded = [cv2.imencode(".jpg", frame, [cv2.IMWRITE_JPEG_QUALITY, quality])[1] for frame in clip]
+    return np.stack([np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) for jpeg in encoded])
 
 
 def _through_patches(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:

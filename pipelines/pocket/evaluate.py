@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import InvalidInput
 from .captions import PHRASES, PRIOR_STYLES, Attributes, plain_caption, random_attributes
 from .oracle import READS, Oracle, Reading
 from .world import render
@@ -44,6 +45,11 @@ class EvaluationSettings:
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     sampler: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("prompts", "batch"):
+            if getattr(self, name) < 1:
+                raise InvalidInput(f"{name} is {getattr(self, name)}.", "Give a whole number of 1 or more.")
 
     def overrides(self) -> dict[str, Any]:
         """The keyword arguments of the pipeline that are not left to the model."""

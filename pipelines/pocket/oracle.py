@@ -110,8 +110,7 @@ class Oracle:
         """Writes the weights in half precision, with their labels."""
         Path(path).mkdir(parents=True, exist_ok=True)
         weights = {
-            name: (value.half() if value.is_floating_point() else value).contiguous()
-            for name, value in self.networks.state_dict().items()
+            name: (value.half() if value.is_floating_point() else value).contiguous() for name, value in self.networks.state_dict().items()
         }
         save_file(weights, Path(path) / FILE, {"labels": json.dumps(LABELS), "format": "pt"})
 
@@ -155,11 +154,11 @@ def cut_out(frame: np.ndarray, mask: np.ndarray, wider: float = 1.0, aside: tupl
         aside: shift of its centre in shares of its side.
     """
     y, x = np.nonzero(mask)
-    side = max(np.ptp(x) + 1, np.ptp(y) + 1, 6) * 1.5 * wider
+    side = max(int(np.ptp(x)) + 1, int(np.ptp(y)) + 1, 6) * 1.5 * wider
     left = (x.min() + x.max()) / 2 - side * (0.5 - aside[0])
     top = (y.min() + y.max()) / 2 - side * (0.5 - aside[1])
     scale = CUTOUT / side
-    place = np.float32([[scale, 0, -left * scale], [0, scale, -top * scale]])
+    place = np.array([[scale, 0, -left * scale], [0, scale, -top * scale]], np.float32)
     return cv2.warpAffine(np.ascontiguousarray(frame), place, (CUTOUT, CUTOUT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 

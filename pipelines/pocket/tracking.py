@@ -124,7 +124,7 @@ def _steady(values: np.ndarray) -> np.ndarray:
     """(f, k) where a row that jumps away from both neighbours for one frame is pulled back to their middle."""
     steady = values.copy()
     for i in range(1, len(values) - 1):
-        middle, reach = (steady[i - 1] + values[i + 1]) / 2, np.linalg.norm(values[i + 1] - steady[i - 1])
+        middle, reach = (steady[i - 1] + values[i + 1]) / 2, float(np.linalg.norm(values[i + 1] - steady[i - 1]))
         if np.linalg.norm(values[i] - middle) > max(0.2, 1.5 * reach):
             steady[i] = middle
     return steady

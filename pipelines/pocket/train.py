@@ -90,7 +90,7 @@ class Components:
         return cls(build_image_unet(), build_text_encoder(tokenizer), fit_autoencoder(), tokenizer, build_scheduler())
 
     @classmethod
-    def load(cls, folder: Path, unet: type = UNet2DConditionModel) -> Components:
+    def load(cls, folder: Path, unet: type[UNet2DConditionModel] = UNet2DConditionModel) -> Components:
         return cls(
             unet.from_pretrained(folder / "unet"),
             CLIPTextModel.from_pretrained(folder / "text_encoder"),
@@ -144,7 +144,9 @@ def train_videos(start: Components, clips: Path, folder: Path, config: LoopConfi
 
 
 @torch.no_grad()
-def sample_latents(parts: Components, prompts: list[str], frames: int, fps: float, steps: int = 24, guidance_scale: float = 2.5) -> torch.Tensor:
+def sample_latents(
+    parts: Components, prompts: list[str], frames: int, fps: float, steps: int = 24, guidance_scale: float = 2.5
+) -> torch.Tensor:
     """DDIM samples (n, c, f, h, w) for contact sheets: no pipeline, no noise but that of seed 0."""
     device = next(parts.unet.parameters()).device
     prior = VIDEO_NOISE if frames > 1 else NoisePrior("independent")
@@ -168,7 +170,7 @@ def sample_latents(parts: Components, prompts: list[str], frames: int, fps: floa
 def sample_clips(parts: Components, prompts: list[str], frames: int, fps: float) -> np.ndarray:
     """The same as pixels, uint8 (n, f, h, w, 3)."""
     latents = sample_latents(parts, prompts, frames, fps)
-    images = parts.vae.decode(latents.transpose(1, 2).flatten(0, 1)).sample
+    images = parts.vae.decode(latents.transpose(1, 2).flatten(0, 1), return_dict=False)[0]
     images = ((images.clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1)
     return images.unflatten(0, (len(prompts), frames)).cpu().numpy()
 
@@ -246,7 +248,7 @@ def assemble(parts: Components, folder: Path) -> None:
     pipe.save_pretrained(folder)
 
 
-def _stage(folder: Path, unet: type, run: Callable[[Path], Components]) -> Components:
+def _stage(folder: Path, unet: type[UNet2DConditionModel], run: Callable[[Path], Components]) -> Components:
     """A stage that has left its model is not run again."""
     if (folder / "model" / "unet" / "config.json").exists():
         return Components.load(folder / "model", unet)

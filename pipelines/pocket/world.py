@@ -22,7 +22,7 @@ FRAMES = 16
 FPS = 8
 CANVAS = 2 * SIZE
 RADIUS = {"small": 0.145, "big": 0.215}  # of the frame's width
-PAPER = np.float32((244, 240, 230))
+PAPER = np.array((244, 240, 230), np.float32)
 cv2.setNumThreads(1)  # frames are small: threads cost more than they give
 _STRIPES = (np.subtract.outer(np.arange(CANVAS), np.arange(CANVAS)) % 9) < 3
 _GRAIN = ((np.add.outer(np.arange(CANVAS), np.arange(CANVAS)) // 2) % 6 == 0)[..., None].astype(np.float32)
@@ -159,8 +159,8 @@ def _sketch_scenery(scene: Scenery, dark: bool) -> np.ndarray:
 
 def _neon_scenery(scene: Scenery, plain: bool) -> np.ndarray:
     g = np.linspace(0, 1, CANVAS, dtype=np.float32)[:, None, None]
-    top, bottom = np.float32(scene.top), np.float32(scene.bottom)
-    canvas = np.zeros((CANVAS, CANVAS, 3), np.float32) + np.float32((10, 8, 22)) + top * (1 - g) * 0.05 + bottom * g * 0.07
+    top, bottom, dark = (np.array(color, np.float32) for color in (scene.top, scene.bottom, (10, 8, 22)))
+    canvas = np.zeros((CANVAS, CANVAS, 3), np.float32) + dark + top * (1 - g) * 0.05 + bottom * g * 0.07
     canvas += bottom * 0.05 * plain
     lines = np.zeros_like(canvas)
     for points, color in scene.layers:
@@ -235,4 +235,3 @@ def _mask(parts: Placed) -> np.ndarray:
 
 
 _PAINT_OBJECT = {"flat": _flat_object, "pixel": _pixel_object, "sketch": _sketch_object, "neon": _neon_object}
-

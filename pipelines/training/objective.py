@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from diffusers import UNet2DConditionModel
@@ -21,7 +21,7 @@ class ObjectiveConfig:
         timestep_shift: s > 1 draws more of the noisiest timesteps, u -> s u / (1 + (s - 1) u) for uniform u.
     """
 
-    noise_prior: NoisePrior = NoisePrior("progressive")
+    noise_prior: NoisePrior = field(default_factory=NoisePrior)
     sigma_floor: float = 0.2
     timestep_shift: float = 1.0
 
@@ -40,7 +40,9 @@ class DenoisingObjective(nn.Module):
         config: what is asked.
     """
 
-    def __init__(self, unet: nn.Module, text_encoder: nn.Module, autoencoder: nn.Module, alphas_cumprod: torch.Tensor, config: ObjectiveConfig) -> None:
+    def __init__(
+        self, unet: nn.Module, text_encoder: nn.Module, autoencoder: nn.Module, alphas_cumprod: torch.Tensor, config: ObjectiveConfig
+    ) -> None:
         super().__init__()
         self.unet, self.text_encoder, self.autoencoder = unet, text_encoder, autoencoder.requires_grad_(False)
         self.register_buffer("alphas_cumprod", alphas_cumprod.float(), persistent=False)

@@ -22,9 +22,13 @@ def inputs(frames: int = FRAMES) -> dict[str, torch.Tensor]:
     return {"sample": sample, "timestep": torch.tensor([10, 500]), "encoder_hidden_states": text}
 
 
-def frame_by_frame(unet: UNet2DConditionModel, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor) -> torch.Tensor:
+def frame_by_frame(
+    unet: UNet2DConditionModel, sample: torch.Tensor, timestep: torch.Tensor, encoder_hidden_states: torch.Tensor
+) -> torch.Tensor:
     frames = sample.shape[2]
-    out = unet(sample.transpose(1, 2).flatten(0, 1), timestep.repeat_interleave(frames), encoder_hidden_states.repeat_interleave(frames, 0)).sample
+    out = unet(
+        sample.transpose(1, 2).flatten(0, 1), timestep.repeat_interleave(frames), encoder_hidden_states.repeat_interleave(frames, 0)
+    ).sample
     return out.unflatten(0, (-1, frames)).transpose(1, 2)
 
 

@@ -28,7 +28,9 @@ def test_every_frame_is_a_unit_gaussian(kind: str, alpha: float) -> None:
     assert ((kurtosis - 3).abs() < 0.2).all()
 
 
-@pytest.mark.parametrize(("kind", "alpha"), [("mixed", 0.5), ("mixed", 1.0), ("mixed", 5.0), ("progressive", 1.0), ("progressive", 2.0), ("independent", None)])
+@pytest.mark.parametrize(
+    ("kind", "alpha"), [("mixed", 0.5), ("mixed", 1.0), ("mixed", 5.0), ("progressive", 1.0), ("progressive", 2.0), ("independent", None)]
+)
 def test_frames_are_correlated_as_the_prior_says(kind: str, alpha: float | None) -> None:
     prior = NoisePrior(kind, alpha)
     measured = measured_correlation(prior.sample(SHAPE, torch.Generator().manual_seed(1)))
@@ -37,7 +39,13 @@ def test_frames_are_correlated_as_the_prior_says(kind: str, alpha: float | None)
 
 @pytest.mark.parametrize(
     ("kind", "alpha", "lag", "expected"),
-    [("mixed", 1.0, 1, 0.5), ("mixed", 2.0, 8, 0.8), ("progressive", 1.0, 1, 0.707), ("progressive", 2.0, 1, 0.894), ("progressive", 2.0, 8, 0.410)],
+    [
+        ("mixed", 1.0, 1, 0.5),
+        ("mixed", 2.0, 8, 0.8),
+        ("progressive", 1.0, 1, 0.707),
+        ("progressive", 2.0, 1, 0.894),
+        ("progressive", 2.0, 8, 0.410),
+    ],
 )
 def test_correlations_are_those_of_the_paper(kind: str, alpha: float, lag: int, expected: float) -> None:
     assert NoisePrior(kind, alpha).correlation(16)[0, lag] == pytest.approx(expected, abs=5e-4)
@@ -79,7 +87,7 @@ def test_a_bad_alpha_is_refused_with_its_value(alpha: object) -> None:
 
 
 def test_an_unknown_kind_is_refused_with_the_choices() -> None:
-    with pytest.raises(InvalidInput, match="'pink'.*independent, mixed, progressive"):
+    with pytest.raises(InvalidInput, match=r"'pink'.*independent, mixed, progressive"):
         NoisePrior("pink")  # type: ignore[arg-type]
 
 

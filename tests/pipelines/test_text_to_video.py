@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ def test_the_prompt_the_negative_prompt_and_guidance_matter(pipe: TextToVideoPip
 class RecordingPrior(NoisePrior):
     """Counts what is drawn from it."""
 
-    drawn: list[tuple[int, ...]] = []
+    drawn: ClassVar[list[tuple[int, ...]]] = []
 
     def sample(self, shape: tuple[int, ...], *args: Any, **kwargs: Any) -> torch.Tensor:
         self.drawn.append(shape)
@@ -132,7 +132,15 @@ def test_frames_it_cannot_make_are_refused(pipe: TextToVideoPipeline, frames: An
 
 @pytest.mark.parametrize(
     "bad",
-    [{"num_inference_steps": 0}, {"height": 60}, {"width": 0}, {"output_type": "gif"}, {"sampler": "euler"}, {"latents": torch.zeros(1)}, {"negative_prompt": ["a", "b"]}],
+    [
+        {"num_inference_steps": 0},
+        {"height": 60},
+        {"width": 0},
+        {"output_type": "gif"},
+        {"sampler": "euler"},
+        {"latents": torch.zeros(1)},
+        {"negative_prompt": ["a", "b"]},
+    ],
 )
 def test_bad_settings_are_refused_in_one_sentence(pipe: TextToVideoPipeline, bad: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as caught:

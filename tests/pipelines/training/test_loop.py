@@ -78,7 +78,9 @@ def test_only_the_newest_checkpoint_is_kept_and_it_says_where_it_is(tmp_path: Pa
 def test_samples_are_drawn_with_the_averaged_weights(tmp_path: Path) -> None:
     seen: list[tuple[str, float]] = []
     model = Line()
-    train(model, batch_at, tmp_path, config(0.6, sample_every_s=0.2), sample=lambda m, tag: seen.append((tag, float(m.known.weight.detach()))))
+    train(
+        model, batch_at, tmp_path, config(0.6, sample_every_s=0.2), sample=lambda m, tag: seen.append((tag, float(m.known.weight.detach())))
+    )
     assert seen
     assert all(tag.endswith("s") for tag, _ in seen)
 
