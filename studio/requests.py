@@ -33,10 +33,13 @@ def clean_text(text: object) -> object:
         return text
     text = re.sub(r"[\t\r\n]+", " ", text).strip()
     for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs"):
-            code = ord(character)
-            name = CONTROL_NAMES[code] if code < len(CONTROL_NAMES) else unicodedata.name(character, "unnamed")
-            raise ValueError(f"it contains the control character U+{code:04X} ({name})")
+        code = ord(character)
+        match unicodedata.category(character):
+            case "Cc":
+                name = CONTROL_NAMES[code] if code < len(CONTROL_NAMES) else "unnamed"
+                raise ValueError(f"it contains the control character U+{code:04X} ({name})")
+            case "Cs":
+                raise ValueError(f"it contains the unpaired surrogate U+{code:04X}")
     return text
 
 
@@ -143,7 +146,7 @@ def parse_request(source: str | bytes | Mapping[str, Any]) -> Request:
     if not isinstance(source, Mapping):
         raise InvalidInput(f"The settings are {shown(source)}.", "Give an object with the fields of a request.")
     kind = source.get("kind", "text_to_video")
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InvalidInput(f"There is no kind of job {shown(kind)}.", f"Choose one of {', '.join(KINDS)}.")
     try:
         return KINDS[kind].model_validate(source)
@@ -165,7 +168,7 @@ def describe_errors(error: ValidationError) -> InvalidInput:
             return InvalidInput(f"The {name} has {len(value):,} characters.", f"Use at most {limits['max_length']:,}.")
         case "value_error" if str(limits["error"]) == "it is empty":
             return InvalidInput(f"The {name} is empty.", "Say in a few words what the video should show.")
-        case "value_error" if "control character" in str(limits["error"]):
+        case "value_error" if str(limits["error"]).startswith("it contains"):
             return InvalidInput(f"The {name} cannot be used: {limits['error']}.", "Remove that character.")
         case "value_error":
             return InvalidInput(f"The value of {name} is {shown(value)}.", f"{str(limits['error']).capitalize()}.")

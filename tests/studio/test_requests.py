@@ -1,0 +1,103 @@
+"""Requests: what is accepted, what is refused in one sentence, and that they survive as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args
+
+import pytest
+
+from pipelines.defaults import GenerationDefaults
+from pipelines.errors import InvalidInput
+from studio.requests import NoiseKind, TextToVideoRequest, parse_request
+from studio.settings import ROOT
+
+
+def test_a_request_survives_json_exactly() -> None:
+    request = TextToVideoRequest(prompt="a red ball 🎈 “moving”", seed=2**32 - 1, fps=7.3, noise_alpha=0.1, variations=3)
+    assert parse_request(request.model_dump_json()) == request
+
+
+def test_variations_count_seeds_up_and_around() -> None:
+    assert TextToVideoRequest(prompt="a", seed=2**32 - 1, variations=3).seeds == (2**32 - 1, 0, 1)
+
+
+def test_one_variation_of_a_request_asks_for_itself_alone() -> None:
+    one = TextToVideoRequest(prompt="a", seed=5, variations=4).variation(7)
+    assert (one.seed, one.variations, one.prompt) == (7, 1, "a")
+
+
+def test_line_breaks_and_tabs_in_a_prompt_become_spaces() -> None:
+    assert TextToVideoRequest(prompt=" a red\r\nball\tmoving \n").prompt == "a red ball moving"
+
+
+@pytest.mark.parametrize("prompt", ["🐙", "ein roter Ball", "a red ball 👨‍👩‍👧", "赤いボール", "x" * 2000])
+def test_any_visible_text_is_a_prompt(prompt: str) -> None:
+    assert TextToVideoRequest(prompt=prompt).prompt == prompt
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"prompt": ""}, "The prompt is empty. Say in a few words what the video should show."),
+    ({"prompt": " \n "}, "The prompt is empty. Say in a few words what the video should show."),
+    ({"prompt": "\u200b\ufeff"}, "The prompt is empty. Say in a few words what the video should show."),
+    ({"prompt": "x" * 10_000}, "The prompt has 10,000 characters. Use at most 2,000."),
+    ({"negative_prompt": "x" * 10_000}, "The negative prompt has 10,000 characters. Use at most 2,000."),
+    ({"prompt": "a\x07ball"}, "The prompt cannot be used: it contains the control character U+0007 (BEL). Remove that character."),
+    ({"prompt": "a\x00"}, "The prompt cannot be used: it contains the control character U+0000 (NUL). Remove that character."),
+    ({"prompt": "a\ud800"}, "The prompt cannot be used: it contains the unpaired surrogate U+D800. Remove that character."),
+    ({"prompt": 3}, "The value of prompt is 3. It should be a valid string."),
+    ({"seed": -1}, "The value of seed is -1. It should be greater than or equal to 0."),
+    ({"seed": 2**32}, "The value of seed is 4294967296. It should be less than or equal to 4294967295."),
+    ({"seed": "abc"}, "The value of seed is 'abc'. It should be a valid integer, unable to parse string as an integer."),
+    ({"frames": 33}, "The value of frames is 33. It should be less than or equal to 32."),
+    ({"steps": 1.5}, "The value of steps is 1.5. It should be a valid integer, got a number with a fractional part."),
+    ({"fps": float("nan")}, "The value of fps is nan. It should be a finite number."),
+    ({"guidance_scale": float("inf")}, "The value of guidance scale is inf. It should be a finite number."),
+    ({"noise_kind": "pink"}, "The value of noise kind is 'pink'. Choose 'independent', 'mixed' or 'progressive'."),
+    ({"sampler": "magic"}, "The value of sampler is 'magic'. Choose one of ddim, dpm++, unipc, ddpm, dpm++ sde."),
+    ({"variations": 5}, "The value of variations is 5. It should be less than or equal to 4."),
+    ({"colour": "red"}, "There is no setting 'colour' (its value was 'red'). Leave it out."),
+    ({"kind": "upscale"}, "There is no kind of job 'upscale'. Choose one of text_to_video."),
+    ({"kind": ["a"]}, "There is no kind of job ['a']. Choose one of text_to_video."),
+]
+
+
+@pytest.mark.parametrize(("values", "sentence"), REFUSED)
+def test_a_bad_value_is_named_with_what_to_do(values: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        parse_request({"prompt": "a red ball", **values})
+    assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", b"\xff\xfe"])
+def test_what_is_no_json_object_is_refused(text: str | bytes) -> None:
+    with pytest.raises(InvalidInput, match="The settings are"):
+        parse_request(text)
+
+
+def test_a_missing_prompt_is_named() -> None:
+    with pytest.raises(InvalidInput, match=r"The prompt is missing\."):
+        parse_request({})
+
+
+def test_every_field_has_a_title_and_one_sentence_of_help() -> None:
+    for name, field in TextToVideoRequest.model_fields.items():
+        assert field.title, name
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_noise_kinds_are_those_of_the_pipelines() -> None:
+    from pipelines.noise import KINDS
+
+    assert get_args(NoiseKind) == KINDS
+
+
+def test_defaults_are_the_pocket_models() -> None:
+    index = ROOT / "assets" / "pocket" / "model_index.json"
+    assert index.exists(), "the repository ships the pocket model"
+    pocket = GenerationDefaults.from_dict(json.loads(index.read_text())["generation"])
+    request = TextToVideoRequest(prompt="a")
+    assert (request.frames, request.fps, request.steps) == (pocket.num_frames, pocket.fps, pocket.num_inference_steps)
+    assert (request.guidance_scale, request.sampler) == (pocket.guidance_scale, pocket.sampler)
+    assert (request.noise_kind, request.noise_alpha) == (pocket.noise_kind, pocket.noise_alpha)
