@@ -90,7 +90,7 @@ def load_text_to_video(path: str | Path, device: str = "cpu", dtype: torch.dtype
 
     check_weights(path)
     try:
-        pipe = TextToVideoPipeline.from_pretrained(str(path), torch_dtype=dtype)
+        pipe = TextToVideoPipeline.from_pretrained(str(path), dtype=dtype)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsDamaged(f"The model in {str(path)!r} cannot be loaded ({error}).", REMEDY) from error
     return pipe.to(device)

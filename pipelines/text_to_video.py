@@ -69,9 +69,9 @@ class TextToVideoPipeline(DiffusionPipeline):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str, **options: Any) -> TextToVideoPipeline:
-        """As in diffusers; weights stored in half precision become float32 unless `torch_dtype` says otherwise."""
-        if options.get("torch_dtype") is None:
-            options["torch_dtype"] = torch.float32
+        """As in diffusers; weights stored in half precision become float32 unless `dtype` says otherwise."""
+        if options.get("dtype") is None and options.get("torch_dtype") is None:
+            options["dtype"] = torch.float32
         return super().from_pretrained(pretrained_model_name_or_path, **options)
 
     @property
