@@ -199,9 +199,12 @@ def _cutouts(clip: np.ndarray, track: Track) -> np.ndarray:
 
 
 def _reading(clip: np.ndarray, track: Track, scene: dict[str, torch.Tensor], thing: torch.Tensor | None) -> Reading:
+    color = read_color(clip, track)
+    if color[0] is None:
+        thing = None  # without a colour of its own it is no thing but noise
     values: dict[str, tuple[str | None, float]] = {
         "object": (None, 0.0) if thing is None else _name(thing, "object"),
-        "color": read_color(clip, track),
+        "color": color,
         "motion": read_motion(clip, track),
         "background": _name(scene["background"], "background"),
         "style": _name(scene["style"], "style"),

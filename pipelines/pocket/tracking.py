@@ -88,7 +88,7 @@ def read_motion(clip: np.ndarray, track: Track) -> tuple[str | None, float]:
     t = np.linspace(0, 1, len(clip))
     points = _steady(track.centre)
     moved = float(np.sqrt(points.var(0).sum()))
-    growth = float(np.exp(np.polyfit(t, np.log(np.maximum(_steady(track.radius[:, None])[:, 0], 1e-3)), 1)[0]))
+    growth = float(np.exp(_line(t, np.log(_steady(track.radius[:, None])[:, 0]))[1]))
     if moved < MOVING:
         return ("grow", min(1.0, growth / GROWING - 0.5)) if growth > GROWING else _turning_or_still(clip, track, t)
     misfits = {name: misfit / moved for name, misfit in _misfits(points, t).items()}
@@ -152,8 +152,9 @@ def _misfits(points: np.ndarray, t: np.ndarray) -> dict[str, float]:
 
 def _line(t: np.ndarray, values: np.ndarray) -> tuple[float, float]:
     """RMS misfit of a straight line, and its slope."""
-    slope, start = np.polyfit(t, values, 1)
-    return float(np.sqrt(np.mean((values - start - slope * t) ** 2))), float(slope)
+    spread = t - t.mean()
+    slope = float(spread @ values / max(spread @ spread, 1e-9))
+    return float(np.sqrt(np.mean((values - values.mean() - slope * spread) ** 2))), slope
 
 
 def _bounce(t: np.ndarray, y: np.ndarray) -> float:
