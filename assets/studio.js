@@ -1,0 +1,100 @@
+// What the page does by itself: theme, keys, inserting words, playing clips. Everything else is decided by the server.
+(() => {
+  const KEY = "prior-studio-theme";
+  const stored = () => { try { return localStorage.getItem(KEY); } catch { return null; } };
+  let theme = new URLSearchParams(location.search).get("__theme") || stored() || "dark";
+
+  // Gradio follows the system's theme; here the person's own choice holds, dark at first.
+  const applyTheme = () => {
+    document.documentElement.style.background = theme === "dark" ? "#111214" : "#f4f4f2";
+    document.body?.classList.toggle("dark", theme === "dark");
+  };
+  const keepTheme = () => {
+    applyTheme();
+    new MutationObserver(() => {
+      if (document.body.classList.contains("dark") !== (theme === "dark")) applyTheme();
+    }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+  };
+
+  const field = () => document.querySelector("#prompt textarea");
+  const shown = (id) => {
+    const button = document.querySelector(`button#${id}, #${id} button`);
+    return button && button.offsetParent !== null && !button.disabled ? button : null;
+  };
+
+  const insert = (words) => {
+    const prompt = field();
+    if (!prompt) return;
+    const before = prompt.value.trimEnd();
+    prompt.value = before ? `${before} ${words}` : words;
+    prompt.dispatchEvent(new Event("input", { bubbles: true }));
+    prompt.focus();
+  };
+
+  const download = (url) => {
+    if (!url) return;
+    const link = document.createElement("a");
+    link.href = url;
+    link.download = decodeURIComponent(url.split("/").pop());
+    link.click();
+  };
+
+  document.addEventListener("click", (event) => {
+    const target = event.target.closest("[data-theme-toggle], [data-insert], [data-focus-prompt]");
+    if (!target) return;
+    if (target.dataset.insert) insert(target.dataset.insert);
+    else if ("focusPrompt" in target.dataset) setTimeout(() => { field()?.focus(); field()?.select(); }, 300);
+    else {
+      theme = theme === "dark" ? "light" : "dark";
+      try { localStorage.setItem(KEY, theme); } catch { /* a browser without storage keeps it for this page */ }
+      applyTheme();
+    }
+  });
+
+  // A double click on Run must not stop what it has just started.
+  let pressed = 0;
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest("#run, #stop")) return;
+    if (event.timeStamp - pressed < 450) { event.preventDefault(); event.stopImmediatePropagation(); }
+    pressed = event.timeStamp;
+  }, true);
+
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault();
+      // The text field hands its value over when it loses focus at the latest.
+      (shown("run") || shown("another"))?.click();
+    } else if (event.key === "Escape" && !document.querySelector("ul.options, [role=listbox]")) {
+      shown("stop")?.click();
+    } else if (event.key === " " && event.target.closest?.("[data-toggle-play]")) {
+      event.preventDefault();
+      event.target.click();
+    }
+  }, true);
+
+  // Clips play by themselves, muted, in step with those beside them; in the gallery, while pointed at or focused.
+  const wake = (video) => {
+    video.muted = true;
+    if (video.dataset.awake !== video.currentSrc + video.src) {
+      video.dataset.awake = video.currentSrc + video.src;
+      if (video.autoplay) video.play().catch(() => {});
+    }
+  };
+  const still = window.matchMedia("(prefers-reduced-motion: reduce)");
+  const wakeAll = () => document.querySelectorAll("video[data-clip]").forEach((video) => (still.matches ? video.setAttribute("controls", "") : wake(video)));
+  for (const [name, action] of [["pointerover", "play"], ["focusin", "play"], ["pointerout", "pause"], ["focusout", "pause"]]) {
+    document.addEventListener(name, (event) => {
+      const video = event.target.closest?.("[data-hover-play]")?.querySelector("video");
+      if (video) { video.muted = true; const done = video[action](); done?.catch?.(() => {}); }
+    });
+  }
+
+  const start = () => {
+    keepTheme();
+    new MutationObserver(wakeAll).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
+    wakeAll();
+  };
+  window.priorStudio = { download };
+  if (document.body) start();
+  else document.addEventListener("DOMContentLoaded", start);
+})();

@@ -1,0 +1,66 @@
+"""The page: header, tabs and API over an engine. Building it imports neither torch nor diffusers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from pipelines.errors import StudioError
+
+from . import theme
+from .engine import Engine
+from .examples import FOLDER
+from .jobs import State
+from .settings import Settings
+from .tabs import QUICK, endpoints, gallery, text_to_video, views
+
+HEADER_SECONDS = 2.0
+MAX_UPLOAD = "64mb"  # the largest file that the gallery takes
+
+
+def build(engine: Engine) -> gr.Blocks:
+    """The whole page, to be launched with `launch_arguments`."""
+    with gr.Blocks(title="Prior Studio", fill_width=True, analytics_enabled=False) as page:
+        header = gr.HTML(header_line(engine), elem_id="header", apply_default_css=False, js_on_load=None)
+        with gr.Tabs(selected="text-to-video", elem_id="tabs") as tabs:
+            with gr.Tab("Text to video", id="text-to-video"):
+                making = text_to_video.render(tabs, engine.settings.model_dir.name)
+            with gr.Tab("Gallery", id="gallery") as gallery_tab:
+                past = gallery.render(gallery_tab)
+        desk = text_to_video.listen(making, engine, page)
+        gallery.listen(past, engine, desk)
+        endpoints.render(engine)
+        clock = gr.Timer(HEADER_SECONDS)
+        clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
+        page.load(lambda: header_line(engine), None, header, **QUICK)
+    return page
+
+
+def header_line(engine: Engine) -> str:
+    """The header as it is now."""
+    try:
+        waiting = sum(line.state is State.QUEUED for line in engine.queue())
+    except StudioError as error:
+        return views.alert(str(error))
+    return views.header(engine.settings.model_dir.name, engine.resident(), engine.memory(), waiting, bool(engine.active_job()))
+
+
+def launch_arguments(settings: Settings) -> dict[str, Any]:
+    """What `Blocks.launch` needs: address, look, and the only folders that the page may read files from."""
+    data = settings.data_dir.resolve()
+    return {
+        "server_name": settings.host,
+        "server_port": settings.port,
+        "share": settings.share,
+        "theme": theme.theme(),
+        "css": theme.css(),
+        "head": theme.head(),
+        "allowed_paths": [str(data / "clips"), str(data / "previews"), str(FOLDER)],
+        "max_file_size": MAX_UPLOAD,
+        "footer_links": [],
+        "run_history": False,  # the gallery is the history, and it is complete
+        "show_error": True,
+        "ssr_mode": False,
+        "quiet": True,
+    }
