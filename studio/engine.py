@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -267,7 +267,7 @@ class Engine:
 
     def _work(self) -> None:
         if self.settings.warm_up:
-            self._warm_up()
+            self._guarded("warming up", self._warm_up)
         while not self._closing:
             with self._changed:
                 seen = self._version
@@ -291,16 +291,14 @@ class Engine:
             self._live[job.id] = Loading(job.id, self._model_name)
             return self._active
 
-    def _warm_up(self) -> None:
-        try:
-            with self.pool.borrow(self.settings.model_dir):
-                self._tell()
-        except StudioError as error:
-            log.error("%s", error)
-
     def _run(self, making: Making) -> None:
         self._tell()
-        state, error = self._attempt(making)
+        error = self._guarded(f"job {making.job_id}", lambda: self._make(making))
+        state = State.DONE
+        if error:
+            state = State.FAILED
+        elif making.stop.is_set():
+            state = State.INTERRUPTED if self._closing else State.STOPPED
         lost: Event | None = None
         try:
             self._jobs.change(making.job_id, State.RUNNING, state, error)
@@ -312,20 +310,28 @@ class Engine:
             del self._live[making.job_id]
         self._tell(lost)
 
-    def _attempt(self, making: Making) -> tuple[State, str]:
-        """Runs a job to its end, whichever that is. This is the one edge where any error is caught: a job may fail, the worker may not."""
+    def _make(self, making: Making) -> None:
+        with self.pool.borrow(self.settings.model_dir) as resident:
+            make(making, resident, self.history, self._tell)
+
+    def _warm_up(self) -> None:
+        with self.pool.borrow(self.settings.model_dir):
+            self._tell()
+
+    def _guarded(self, what: str, action: Callable[[], None]) -> str:
+        """Runs it; returns what went wrong, for people, or nothing.
+
+        This is the one edge where any error is caught: a job may fail, the worker may not.
+        """
         try:
-            with self.pool.borrow(self.settings.model_dir) as resident:
-                make(making, resident, self.history, self._tell)
+            action()
         except StudioError as error:
-            log.warning("job %s failed: %s", making.job_id, error)
-            return State.FAILED, str(error)
+            log.warning("%s failed: %s", what, error)
+            return str(error)
         except Exception as error:
-            log.exception("job %s failed", making.job_id)
-            return State.FAILED, str(self._explained(error))
-        if making.stop.is_set():
-            return (State.INTERRUPTED if self._closing else State.STOPPED), ""
-        return State.DONE, ""
+            log.exception("%s failed", what)
+            return str(self._explained(error))
+        return ""
 
     def _explained(self, error: Exception) -> StudioError:
         """An error that is not ours, for people."""

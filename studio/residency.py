@@ -136,8 +136,13 @@ def resolve_device(device: str) -> str:
 
 
 def _load_text_to_video(path: Path, device: str) -> TextToVideoPipeline:
+    import diffusers
+    import transformers
+
     from pipelines.checkpoints import load_text_to_video
 
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
     return load_text_to_video(path, device)
 
 
