@@ -32,6 +32,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.add_argument("--minutes", type=float, default=240, help="time budget of all stages together (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=24_000, help="rendered training clips (default: %(default)s, 5 GB)")
+    parser.add_argument("--batch-factor", type=int, metavar="N", help="multiplies every batch size (default: 1 on a CPU, 8 on a GPU)")
     parser.add_argument("--init", type=Path, metavar="DIR", help="go on from this model instead of from nothing")
     parser.set_defaults(run=_train)
 
@@ -39,7 +40,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _train(chosen: argparse.Namespace) -> int:
     from .train import assemble, train_all
 
-    assemble(train_all(chosen.out, chosen.minutes, chosen.clips, chosen.init), chosen.out / "model")
+    assemble(train_all(chosen.out, chosen.minutes, chosen.clips, chosen.init, chosen.batch_factor), chosen.out / "model")
     print(f"The model is in {chosen.out / 'model'}.")
     return 0
 
