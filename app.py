@@ -69,6 +69,7 @@ def log_to_file(settings: Settings) -> None:
     terminal = logging.StreamHandler()
     terminal.setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[file, terminal])
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # Gradio asks itself whether it is up
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from .requests import describe_errors
 
@@ -34,6 +34,12 @@ class Settings(BaseModel):
     preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
     max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
     warm_up: bool = Field(True, description="Load the model once the page is up, before the first job asks for it.")
+
+    @field_validator("data_dir", "model_dir")
+    @classmethod
+    def whole_path(cls, path: Path) -> Path:
+        """Absolute, with ~ filled in: the same folder whatever the working directory becomes."""
+        return path.expanduser().resolve()
 
     @property
     def database(self) -> str:

@@ -188,13 +188,11 @@ def test_warming_up_loads_the_model_before_anybody_asks(settings: Settings) -> N
 
 def test_stop_ends_a_running_job_within_a_step_and_frees_the_device(engine: Engine) -> None:
     job_id = engine.submit(LONG)
-    first_step(engine, job_id)
-    before = engine.status(job_id)
+    before = first_step(engine, job_id)
     engine.stop(job_id)
-    *_, last = engine.watch(job_id, timeout=30)
+    *steps, last = engine.watch(job_id, timeout=30)
     assert last == Stopped(job_id, ())
-    assert isinstance(before, Step)
-    assert before.index < 150
+    assert all(isinstance(step, Step) and step.index <= before.index + 2 for step in steps)
     assert isinstance(run(engine), Done)
 
 

@@ -26,6 +26,12 @@ def test_the_environment_of_a_space_is_followed() -> None:
     assert Settings.load([], {"GRADIO_SERVER_NAME": "0.0.0.0"}).host == "0.0.0.0"
 
 
+def test_folders_are_whole_paths() -> None:
+    settings = Settings.load(["--data", "~/videos", "--model", "assets/pocket"], {})
+    assert settings.data_dir == (Path.home() / "videos").resolve()
+    assert settings.model_dir == Path("assets/pocket").resolve()
+
+
 def test_flags_can_be_switched_off() -> None:
     assert Settings.load(["--no-warm-up"], {}).warm_up is False
 
