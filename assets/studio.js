@@ -51,12 +51,18 @@
     }
   });
 
-  // A double click on Run must not stop what it has just started.
-  let pressed = 0;
+  // What was asked for comes into view.
   document.addEventListener("click", (event) => {
-    if (!event.target.closest("#run, #stop")) return;
-    if (event.timeStamp - pressed < 450) { event.preventDefault(); event.stopImmediatePropagation(); }
-    pressed = event.timeStamp;
+    const asked = event.target.closest('#shelf [data-do="show"], #shelf [data-do="follow"]');
+    const ran = window.innerWidth <= 860 && event.target.closest("#run, [data-do='rerun']");
+    if (asked || ran) document.querySelector("#stage")?.scrollIntoView({ block: "start", behavior: "smooth" });
+  });
+
+  // A double click on Run must not stop what it has just started.
+  let started = -Infinity;
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("#run")) started = event.timeStamp;
+    else if (event.target.closest("#stop") && event.timeStamp - started < 450) event.stopImmediatePropagation();
   }, true);
 
   document.addEventListener("keydown", (event) => {

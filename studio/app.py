@@ -22,6 +22,7 @@ MAX_UPLOAD = "64mb"  # the largest file that the gallery takes
 def build(engine: Engine) -> gr.Blocks:
     """The whole page, to be launched with `launch_arguments`."""
     with gr.Blocks(title="Prior Studio", fill_width=True, analytics_enabled=False) as page:
+        endpoints.render(engine)  # first: names go to whoever asks for them first
         header = gr.HTML(header_line(engine), elem_id="header", apply_default_css=False, js_on_load=None)
         with gr.Tabs(selected="text-to-video", elem_id="tabs") as tabs:
             with gr.Tab("Text to video", id="text-to-video"):
@@ -30,7 +31,6 @@ def build(engine: Engine) -> gr.Blocks:
                 past = gallery.render(gallery_tab)
         desk = text_to_video.listen(making, engine, page)
         gallery.listen(past, engine, desk)
-        endpoints.render(engine)
         clock = gr.Timer(HEADER_SECONDS)
         clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
         page.load(lambda: header_line(engine), None, header, **QUICK)
@@ -58,7 +58,7 @@ def launch_arguments(settings: Settings) -> dict[str, Any]:
         "head": theme.head(),
         "allowed_paths": [str(data / "clips"), str(data / "previews"), str(FOLDER)],
         "max_file_size": MAX_UPLOAD,
-        "footer_links": [],
+        "footer_links": ["api"],  # the header links to it; the footer itself is hidden
         "run_history": False,  # the gallery is the history, and it is complete
         "show_error": True,
         "ssr_mode": False,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -24,15 +24,10 @@ Updates = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Focus:
-    """What the stage shows: a job, or a clip (also one chosen among a job's). A chosen clip stays until something is run.
-
-    Args:
-        preview: address of the last preview seen, shown where a job stopped.
-    """
+    """What the stage shows: a job, or a clip (also one chosen among a job's). A chosen clip stays until something is run."""
 
     job: str | None = None
     clip: str | None = None
-    preview: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,38 +78,38 @@ def render(tabs: gr.Tabs, model: str) -> Components:
 
 
 def _render_controls(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """All fields in the model's own order, and the other parts of the left side."""
+    """All fields in the request's order, and the other parts of the left side."""
+    fields: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
     with gr.Column(elem_classes="scroll"):
-        prompt = controls.prompt(example_prompts()[0])
-        unknown = gr.HTML("", elem_id="unknown", apply_default_css=False)
+        fields["prompt"] = controls.prompt(example_prompts()[0])
+        parts["unknown"] = gr.HTML("", elem_id="unknown", apply_default_css=False)
         gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="vocabulary", apply_default_css=False)
-        frames = controls.slider("frames")
+        fields["frames"] = controls.slider("frames")
         with gr.Row(elem_classes="seed-row"):
-            seed = controls.number("seed")
-            seed_mode = controls.seed_mode()
-        steps = controls.slider("steps")
-        changed = gr.HTML("", elem_id="changed", js_on_load=ACTIONS_JS, apply_default_css=False)
-        gr.HTML("<h2>Advanced</h2>", apply_default_css=False, elem_classes="advanced")
+            fields["seed"] = controls.number("seed")
+            parts["seed_mode"] = controls.seed_mode()
+        fields["steps"] = controls.slider("steps")
+        parts["changed"] = gr.HTML("", elem_id="changed", js_on_load=ACTIONS_JS, apply_default_css=False)
+        gr.HTML("<h2>Advanced</h2>", apply_default_css=False)
         with gr.Accordion("Guidance", open=False):
-            guidance_scale = controls.slider("guidance_scale", 0.1)
-            negative_prompt = controls.text("negative_prompt", 2, "blue, at night")
+            fields["guidance_scale"] = controls.slider("guidance_scale", 0.1)
+            fields["negative_prompt"] = controls.text("negative_prompt", 2, "blue, at night")
         with gr.Accordion("Noise prior", open=False):
-            noise_kind = controls.radio("noise_kind")
-            noise_alpha = controls.number("noise_alpha", 0.5)
+            fields["noise_kind"] = controls.radio("noise_kind")
+            fields["noise_alpha"] = controls.number("noise_alpha", 0.5)
         with gr.Accordion("Sampler", open=False):
-            sampler = controls.sampler()
+            fields["sampler"] = controls.sampler()
         with gr.Accordion("Output", open=False):
-            fps = controls.slider("fps")
-            variations = controls.slider("variations")
+            fields["fps"] = controls.slider("fps")
+            fields["variations"] = controls.slider("variations")
     with gr.Column(elem_classes="run-bar"):
-        note = gr.HTML("", elem_id="note", apply_default_css=False)
+        parts["note"] = gr.HTML("", elem_id="note", apply_default_css=False)
         with gr.Row(elem_classes="run-row"):
-            run = gr.Button("Run", variant="primary", elem_id="run")
-            stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
-            another = gr.Button("Queue another", elem_id="another", visible=False)
-    made = locals()
-    parts = {name: made[name] for name in ("seed_mode", "unknown", "note", "changed", "run", "stop", "another")}
-    return {name: made[name] for name in controls.FIELDS}, parts
+            parts["run"] = gr.Button("Run", variant="primary", elem_id="run")
+            parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
+            parts["another"] = gr.Button("Queue another", elem_id="another", visible=False)
+    return {name: fields[name] for name in controls.FIELDS}, parts
 
 
 def welcome() -> str:
@@ -136,7 +131,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks) -> Desk:
         html.click(desk.act, view, everything, **pressed)
     ui.changed.click(desk.reset, None, values, **pressed)
     edits = [field.change for field in values]
-    told = [ui.unknown, ui.changed, ui.note, ui.draft, ui.fields["sampler"]]
+    told = [ui.unknown, ui.changed, ui.draft, ui.fields["sampler"]]
     gr.on(edits, desk.edited, values, told, trigger_mode="always_last", **QUICK)
     ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
     page.load(desk.opened, [ui.draft, ui.last_job, *view], everything, **QUICK)
@@ -180,7 +175,7 @@ class Desk:
             return {self.ui.note: views.alert(str(error))}
         updates = self._submitted(job_id) | {self.ui.fields["seed"]: given["seed"], self.ui.note: ""}
         if self.engine.active_job() and focus.job:
-            updates[self.ui.focus] = replace(focus, clip=None)
+            updates[self.ui.focus] = Focus(job=focus.job)
         return self._and_look(updates, focus, seen)
 
     def stop(self, focus: Focus, seen: dict[str, Any]) -> Updates:
@@ -209,7 +204,7 @@ class Desk:
         given = dict(zip(self.ui.fields, values, strict=True))
         unknown = views.unknown_words(unknown_words(given["prompt"] or ""), self.model)
         changed = views.changed(controls.differing(given), controls.TITLES)
-        return unknown, changed, "", given, gr.Dropdown(info=controls.sampler_help(given["sampler"]))
+        return unknown, changed, given, gr.Dropdown(info=controls.sampler_help(given["sampler"]))
 
     def opened(self, draft: dict[str, Any] | None, last_job: str | None, focus: Focus, seen: dict[str, Any]) -> Updates:
         """A page that is loaded again finds its form, and the job that runs now or the one it last ran."""
@@ -235,12 +230,16 @@ class Desk:
     def look(self, focus: Focus, seen: dict[str, Any]) -> Updates:
         """The stage, queue and buttons as they are now; only what changed since the last look is sent."""
         try:
-            stage, focus, busy = self._stage(focus)
-            shelf = views.queue(self.engine.queue()) + views.recent(self.engine.history.clips(limit=RECENT), focus.clip)
+            shown, busy, event = self._followed(focus)
+            preview = self._preview(event, seen)
+            stage, shown = self._picture(shown, event, preview)
+            shelf = views.queue(self.engine.queue()) + views.recent(self.engine.history.clips(limit=RECENT), shown.clip)
         except StudioError as error:
             return {self.ui.shelf: views.alert(str(error))}
-        now: dict[str, Any] = {"stage": stage, "shelf": shelf, "busy": busy}
-        updates: Updates = {self.ui.focus: focus, self.ui.seen: now}
+        now: dict[str, Any] = {"stage": stage, "shelf": shelf, "busy": busy, "preview": preview}
+        updates: Updates = {self.ui.seen: now}
+        if shown != focus:  # else a click that came meanwhile would be undone
+            updates[self.ui.focus] = shown
         for name in ("stage", "shelf"):
             if now[name] != seen.get(name):
                 updates[getattr(self.ui, name)] = now[name]
@@ -253,20 +252,20 @@ class Desk:
             }
         return updates
 
-    def _stage(self, focus: Focus) -> tuple[str, Focus, bool]:
-        """(html, what it shows now, whether anything runs or waits)."""
+    def _followed(self, focus: Focus) -> tuple[Focus, bool, Event | None]:
+        """(what to show now, whether anything runs or waits, where the shown job is). A job that is over gives way to the running one."""
         active = self.engine.active_job()
         event = self._status(focus.job)
         over = event is None or isinstance(event, FINAL)
         if active and over and not focus.clip:
-            focus, event, over = Focus(job=active), self._status(active), False
-        busy = bool(active) or not over
+            return Focus(job=active), True, self._status(active)
+        return focus, bool(active) or not over, event
+
+    def _preview(self, event: Event | None, seen: dict[str, Any]) -> tuple[str, str]:
+        """(job, address) of the newest preview, kept to be shown where a job was stopped."""
         if isinstance(event, Step) and event.preview:
-            focus = replace(focus, preview=views.file_url(event.preview))
-        try:
-            return self._picture(focus, event), focus, busy
-        except JobError:  # the clip on the stage was deleted
-            return welcome(), Focus(), busy
+            return event.job_id, views.file_url(event.preview)
+        return seen.get("preview", ("", ""))
 
     def _status(self, job_id: str | None) -> Event | None:
         try:
@@ -274,22 +273,26 @@ class Desk:
         except JobError:
             return None
 
-    def _picture(self, focus: Focus, event: Event | None) -> str:
+    def _picture(self, focus: Focus, event: Event | None, preview: tuple[str, str]) -> tuple[str, Focus]:
+        try:
+            return self._stage(focus, event, preview), focus
+        except JobError:  # the clip was deleted meanwhile
+            return welcome(), Focus()
+
+    def _stage(self, focus: Focus, event: Event | None, preview: tuple[str, str]) -> str:
         history, limits = self.engine.history, self.engine.defaults()
         ratio = limits.width / limits.height
-        if focus.clip and (event is None or isinstance(event, FINAL)):
+        if focus.clip:
             chosen = history.get(focus.clip)
             clips = event.clips if isinstance(event, Done | Stopped) and chosen in event.clips else (chosen,)
             return views.finished(clips, chosen)
-        if event is None:
-            return welcome()
         if isinstance(event, Done | Stopped) and event.clips:
             return views.finished(event.clips, event.clips[0], views.status_line(event) if isinstance(event, Stopped) else "")
-        if isinstance(event, Done):  # all its clips were deleted
+        if event is None or isinstance(event, Done):  # Done without clips: they were deleted
             return welcome()
         request = self.engine.request_of(event.job_id)
         if isinstance(event, Stopped | Failed):
-            return views.stopped(focus.preview, request, event, ratio)
+            return views.stopped(preview[1] if preview[0] == event.job_id else "", request, event, ratio)
         return views.running(event, request, history.of_job(event.job_id), ratio)
 
     # -- Shared by the handlers ---------------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def unknown_words(words: Sequence[str], model: str) -> str:
     """Names the words of a prompt that the model has never seen."""
     if not words:
         return ""
-    named = ", ".join(f"<b>{escape(word)}</b>" for word in words[:8]) + (" and more" if len(words) > 8 else "")
+    named = ", ".join(f"<b>{escape(short(word))}</b>" for word in words[:8]) + (" and more" if len(words) > 8 else "")
     return f'<p class="unknown">The {escape(model)} model has never seen: {named}</p>'
 
 
@@ -197,7 +197,7 @@ def finished(clips: Sequence[ClipRecord], chosen: ClipRecord, note: str = "") ->
     cells = [player(clip) if len(clips) == 1 else choice(clip, clip.id == chosen.id) for clip in clips]
     line = f'<p class="status" role="status">{escape(note)}</p>' if note else ""
     ratio = chosen.width / chosen.height
-    return stage(cells, ratio, line + actions(chosen), caption(chosen.request, f"{chosen.width} × {chosen.height}"), "done")  # noqa: RUF001
+    return stage(cells, ratio, line + actions(chosen), caption(chosen.request, f"{chosen.width} by {chosen.height}"), "done")
 
 
 def choice(clip: ClipRecord, chosen: bool) -> str:
