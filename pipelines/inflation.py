@@ -32,6 +32,7 @@ from .errors import InvalidInput
 from .sparse_causal import SparseCausalAttnProcessor
 
 POSITION_CHANNELS = 32
+LAYOUT_WAVES = 5  # cosine waves along each side of a frame's layout
 REFERENCE_FPS = 8.0  # with a frame rate, a frame's position is its time, counted in frames of this rate
 
 
@@ -44,12 +45,14 @@ class FrameContext:
         positions: (f,) of each frame, in frames.
         fps: (b f, 1) frames a second, or None.
         condition: (b f, c + 1, h, w) given frames and their mask, or None.
+        layout: (b f, c, k k) what `TemporalEmbedding` plans for each frame, or None.
     """
 
     frames: int = 1
     positions: torch.Tensor | None = None
     fps: torch.Tensor | None = None
     condition: torch.Tensor | None = None
+    layout: torch.Tensor | None = None
 
     @contextmanager
     def holding(self, **values: Any) -> Iterator[None]:
@@ -65,6 +68,12 @@ class FrameContext:
 def sinusoid(values: torch.Tensor) -> torch.Tensor:
     """Values (n,) as (n, POSITION_CHANNELS) sines and cosines of wavelengths from 6 to 600."""
     return get_timestep_embedding(values, POSITION_CHANNELS, flip_sin_to_cos=True, downscale_freq_shift=0, max_period=100)
+
+
+def cosine_waves(h: int, w: int, like: torch.Tensor) -> torch.Tensor:
+    """The lowest LAYOUT_WAVES^2 waves of the two-dimensional cosine transform, (k k, h, w)."""
+    along = [torch.cos(torch.arange(LAYOUT_WAVES)[:, None] * torch.pi * (torch.arange(n) + 0.5) / n) for n in (h, w)]
+    return torch.einsum("kh,lw->klhw", *along).flatten(0, 1).to(like)
 
 
 class TemporalConv(nn.Conv1d):
@@ -111,29 +120,34 @@ class TemporalAttention(nn.Module):
 
 
 class TemporalEmbedding(nn.Module):
-    """Tells every layer which moment a frame shows: an addition to the timestep embedding, at first zero.
+    """Tells the network which moment a frame shows, and where things are then; at first nothing.
 
     It sees the timestep embedding with its text and class parts, so that "moving left" and "the third frame" together can say
-    where something is.
+    where something is. It answers with an addition to the timestep embedding, which is the same everywhere in a frame, and with a
+    layout: an addition to the first features that varies smoothly over the frame, as a sum of a few cosine waves. A UNet has no
+    other sense of absolute place than its padding.
     """
 
-    def __init__(self, channels: int, frame_position: bool, frame_rate: bool) -> None:
+    def __init__(self, channels: int, first_channels: int, frame_position: bool, frame_rate: bool) -> None:
         super().__init__()
         self.frame_position, self.frame_rate = frame_position, frame_rate
         self.linear_1 = nn.Linear(channels + POSITION_CHANNELS * (frame_position + frame_rate), channels)
         self.linear_2 = nn.Linear(channels, channels)
-        nn.init.zeros_(self.linear_2.weight)
-        nn.init.zeros_(self.linear_2.bias)
+        self.layout = nn.Linear(channels, first_channels * LAYOUT_WAVES**2)
+        for last in (self.linear_2, self.layout):
+            nn.init.zeros_(last.weight)
+            nn.init.zeros_(last.bias)
 
-    def forward(self, emb: torch.Tensor, context: FrameContext) -> torch.Tensor:
-        """emb (b f, d) -> (b f, d)."""
+    def forward(self, emb: torch.Tensor, context: FrameContext) -> tuple[torch.Tensor, torch.Tensor]:
+        """emb (b f, d) -> an addition to it (b f, d), and the layout's coefficients (b f, c, k k)."""
         parts = [F.silu(emb)]
         if self.frame_position and context.positions is not None:
             parts.append(sinusoid(context.positions).to(emb.dtype).repeat(len(emb) // context.frames, 1))
         if self.frame_rate:
             fps = torch.full((len(emb),), REFERENCE_FPS, device=emb.device) if context.fps is None else context.fps
             parts.append(sinusoid(fps).to(emb.dtype))
-        return self.linear_2(F.silu(self.linear_1(torch.cat(parts, dim=-1))))
+        moment = F.silu(self.linear_1(torch.cat(parts, dim=-1)))
+        return self.linear_2(moment), self.layout(moment).unflatten(1, (-1, LAYOUT_WAVES**2))
 
 
 class VideoUNet(UNet2DConditionModel):
@@ -173,9 +187,11 @@ class VideoUNet(UNet2DConditionModel):
             self._add_convolutions()
         self._add_attention()
         if frame_position or frame_rate:
-            self.temporal_embedding = TemporalEmbedding(self.time_embedding.linear_2.out_features, frame_position, frame_rate)
+            channels = self.time_embedding.linear_2.out_features
+            self.temporal_embedding = TemporalEmbedding(channels, self.conv_in.out_channels, frame_position, frame_rate)
         if condition_frames:
             self._add_condition()
+        self.conv_in.register_forward_hook(self._then_place)
 
     @classmethod
     def from_image_unet(
@@ -246,6 +262,7 @@ class VideoUNet(UNet2DConditionModel):
             "positions": self._positions(f, fps_each, sample.device),
             "fps": None if fps_each is None else fps_each.repeat_interleave(f),
             "condition": self._condition(sample, given_frames, given_mask),
+            "layout": None,
         }
         with self.frame_context.holding(**context):
             folded = super().forward(
@@ -271,7 +288,7 @@ class VideoUNet(UNet2DConditionModel):
         added = super().get_aug_embed(emb, encoder_hidden_states, added_cond_kwargs)
         if self.frame_context.frames == 1 or not hasattr(self, "temporal_embedding"):
             return added
-        moment = self.temporal_embedding(emb, self.frame_context)
+        moment, self.frame_context.layout = self.temporal_embedding(emb, self.frame_context)
         return moment if added is None else added + moment
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: Callable[..., Any] | None = None) -> None:
@@ -326,11 +343,15 @@ class VideoUNet(UNet2DConditionModel):
         old = self.conv_in
         self.temporal_condition = nn.Conv2d(old.in_channels + 1, old.out_channels, old.kernel_size, padding=old.padding, bias=False)
         nn.init.zeros_(self.temporal_condition.weight)
-        old.register_forward_hook(self._then_condition)
 
-    def _then_condition(self, _: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
-        condition = self.frame_context.condition
-        return output if condition is None else output + self.temporal_condition(condition)
+    def _then_place(self, _: nn.Module, __: Any, output: torch.Tensor) -> torch.Tensor:
+        """After `conv_in`: adds the given frames and the layout."""
+        condition, layout = self.frame_context.condition, self.frame_context.layout
+        if condition is not None:
+            output = output + self.temporal_condition(condition)
+        if layout is not None:
+            output = output + torch.einsum("nck,khw->nchw", layout, cosine_waves(*output.shape[-2:], like=layout))
+        return output
 
     @staticmethod
     def _get_init_keys(input_class: type) -> set[str]:

@@ -55,6 +55,7 @@ class VideoStage:
         learning_rate: of the layers that the image model brought.
         new_layers_factor: how much faster the temporal layers learn.
         decay_from: share of the stage after which learning slows down.
+        timestep_shift: how far training leans to noisy timesteps, where motion is decided.
     """
 
     frames: int
@@ -63,13 +64,13 @@ class VideoStage:
     learning_rate: float
     new_layers_factor: float
     decay_from: float
-    timestep_shift: float = 1.5
+    timestep_shift: float
 
 
 VIDEO_STAGES = (
-    VideoStage(frames=4, share=0.35, batch_size=16, learning_rate=5e-4, new_layers_factor=3.0, decay_from=0.8),
-    VideoStage(frames=8, share=0.30, batch_size=8, learning_rate=5e-4, new_layers_factor=2.5, decay_from=0.8),
-    VideoStage(frames=16, share=0.35, batch_size=4, learning_rate=4e-4, new_layers_factor=2.0, decay_from=0.3),
+    VideoStage(frames=4, share=0.35, batch_size=16, learning_rate=5e-4, new_layers_factor=3.0, decay_from=0.8, timestep_shift=2.5),
+    VideoStage(frames=8, share=0.30, batch_size=8, learning_rate=5e-4, new_layers_factor=2.5, decay_from=0.8, timestep_shift=2.0),
+    VideoStage(frames=16, share=0.35, batch_size=4, learning_rate=4e-4, new_layers_factor=2.0, decay_from=0.3, timestep_shift=1.5),
 )
 
 
@@ -133,8 +134,12 @@ def train_videos(start: Components, clips: Path, folder: Path, config: LoopConfi
     asked = ObjectiveConfig(noise_prior=VIDEO_NOISE, timestep_shift=stage.timestep_shift)
     objective = DenoisingObjective(start.unet, start.text_encoder, start.vae, start.scheduler.alphas_cumprod, asked)
     batches = VideoBatches(pixels, attributes, start.tokenizer, stage.batch_size, stage.frames)
-    new = {f"unet.{name}" for name in start.unet.temporal_parameters()}
-    train(objective, batches, folder, config, is_new=new.__contains__, sample=_video_sheets(start, folder, stage))
+
+    def is_new(name: str) -> bool:
+        """The temporal layers, and the text encoder, which has not read of motion before."""
+        return "temporal" in name or name.startswith("text_encoder")
+
+    train(objective, batches, folder, config, is_new=is_new, sample=_video_sheets(start, folder, stage))
     start.save(folder / "model")
     return start
 
