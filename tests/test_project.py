@@ -61,6 +61,12 @@ def test_the_licence_is_apache_2() -> None:
     assert "Version 2.0, January 2004" in text
 
 
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is no git checkout")
+def test_nothing_that_a_program_made_is_kept_in_git() -> None:
+    command = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == ""
+
+
 def test_ci_can_be_run() -> None:
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
