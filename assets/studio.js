@@ -40,9 +40,10 @@
   };
 
   document.addEventListener("click", (event) => {
-    const target = event.target.closest("[data-theme-toggle], [data-insert], [data-focus-prompt]");
+    const target = event.target.closest("[data-theme-toggle], [data-insert], [data-focus-prompt], [data-open-api]");
     if (!target) return;
     if (target.dataset.insert) insert(target.dataset.insert);
+    else if ("openApi" in target.dataset) document.querySelector("footer .show-api")?.click(); // Gradio's own, kept in the hidden footer
     else if ("focusPrompt" in target.dataset) setTimeout(() => { field()?.focus(); field()?.select(); }, 300);
     else {
       theme = theme === "dark" ? "light" : "dark";

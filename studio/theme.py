@@ -102,7 +102,7 @@ SHAPES = {
 
 def theme() -> gr.themes.Base:
     """Gradio's plainest theme with our colours, the same custom properties in both modes."""
-    base = gr.themes.Base(font=SANS, font_mono=MONO, radius_size=gr.themes.sizes.radius_md, spacing_size=gr.themes.sizes.spacing_md)
+    base = gr.themes.Base(primary_hue="amber", secondary_hue="amber", neutral_hue="neutral", font=SANS, font_mono=MONO)
     colours = {name: f"var({variable})" for name, variable in COLOURS.items()}
     known = set(vars(base))
     dark = {f"{name}_dark": value for name, value in (colours | SHAPES).items() if f"{name}_dark" in known}

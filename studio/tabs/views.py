@@ -62,7 +62,7 @@ def header(model: str, resident: Sequence[ResidentModel], memory: MemoryReport, 
         f'<span class="meter" role="meter" aria-label="Memory used" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{used * 100:.0f}">'
         f'<i style="width:{used * 100:.0f}%"></i></span></span>'
         f'<span class="fact queue-fact{" busy" if running else ""}">{queue or "idle"}</span>'
-        '<a class="api" href="?view=api" title="The same jobs from a program">API</a>'
+        '<button type="button" class="api" data-open-api title="The same jobs from a program">API</button>'
         '<button type="button" class="theme" data-theme-toggle aria-label="Switch between dark and light" '
         'title="Switch between dark and light"><span class="to-light">Light</span><span class="to-dark">Dark</span></button></div>'
     )
@@ -312,7 +312,7 @@ def gallery(clips: Sequence[ClipRecord], search: str) -> str:
 
 def card(clip: ClipRecord) -> str:
     request = clip.request
-    line = f"seed {request.seed} · {plural(request.steps, 'step')} · {clip.created.astimezone():%d %b %H:%M}"
+    line = f"{clip.created.astimezone():%d %b %H:%M} · seed {clip.seed} · {plural(request.steps, 'step')}"
     return (
         f'<article class="card" data-hover-play data-card="{clip.id}">'
         f'<button type="button" class="frame" data-do="open" data-clip="{clip.id}" aria-label="Open {escape(clip.prompt)}">'

@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from studio.engine import Engine
+from studio.jobs import State
 from studio.requests import TextToVideoRequest
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
@@ -206,3 +207,34 @@ def test_every_control_can_be_reached_and_has_a_name(page: Page) -> None:
             .map((each) => each.outerHTML.slice(0, 160))"""
     )
     assert nameless == []
+
+
+def test_the_page_needs_no_other_host(page: Page, studio: Studio) -> None:
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url))
+    page.reload()
+    page.locator("#run").wait_for()
+    page.wait_for_timeout(500)
+    assert {url for url in asked if not url.startswith((studio[0], "data:", "blob:"))} == set()
+
+
+def test_keys_alone_are_enough_to_switch_tabs_and_show_a_clip(page: Page, studio: Studio) -> None:
+    *_, done = studio[1].watch(studio[1].submit(TextToVideoRequest(prompt="a cyan gem by the sea", steps=2)))
+    page.get_by_role("tab", name="Gallery").focus()
+    page.keyboard.press("Enter")
+    card = page.locator(f"[data-card='{done.clips[0].id}'] .frame")
+    card.wait_for()
+    card.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#stage .caption .prompt")).to_have_text("a cyan gem by the sea")
+
+
+def test_an_interrupted_job_runs_again_with_one_click(page: Page, studio: Studio) -> None:
+    jobs = studio[1]._jobs
+    job_id = jobs.add(TextToVideoRequest(prompt="a green fish at night", steps=3))
+    jobs.change(job_id, State.QUEUED, State.INTERRUPTED)
+    page.reload()
+    page.locator(".queue li", has_text="interrupted").get_by_role("button", name="Run again").click()
+    stage(page, "done").wait_for()
+    expect(page.locator("#stage .caption .prompt")).to_have_text("a green fish at night")
+    expect(page.locator(".queue")).to_have_count(0)
