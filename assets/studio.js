@@ -69,8 +69,8 @@
   document.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      // The text field hands its value over when it loses focus at the latest.
-      (shown("run") || shown("another"))?.click();
+      if (document.activeElement?.type === "number") document.activeElement.blur(); // its slider brings the value into the range
+      setTimeout(() => (shown("run") || shown("another"))?.click(), 50);
     } else if (event.key === "Escape" && !document.querySelector("ul.options, [role=listbox]")) {
       shown("stop")?.click();
     } else if (event.key === " " && event.target.closest?.("[data-toggle-play]")) {

@@ -18,15 +18,6 @@ DEFAULTS: dict[str, Any] = {name: SCHEMA[name]["default"] for name in FIELDS if 
 MARKED = tuple(name for name in DEFAULTS if name not in ("seed", "negative_prompt"))  # a seed has no better or worse value
 
 
-class Slider(gr.Slider):
-    """Passes on what was typed: a value out of range is refused in words above the Run button, not by a toast."""
-
-    is_template = True  # to the page it is an ordinary slider
-
-    def preprocess(self, payload: float) -> float:
-        return payload
-
-
 def prompt(placeholder: str) -> gr.Textbox:
     """The one field that needs no help."""
     shown = common("prompt") | {"elem_id": "prompt", "info": None}
@@ -46,13 +37,14 @@ def common(name: str) -> dict[str, Any]:
     return {"label": label, "info": SCHEMA[name]["description"], "elem_id": f"field-{name}", "elem_classes": "field"}
 
 
-def slider(name: str, step: float = 1) -> Slider:
+def slider(name: str, step: float = 1) -> gr.Slider:
+    """The page brings what is typed beside it into the range as soon as the box is left."""
     field = SCHEMA[name]
-    return Slider(field["minimum"], field["maximum"], field["default"], step=step, buttons=["reset"], **common(name))
+    return gr.Slider(field["minimum"], field["maximum"], field["default"], step=step, buttons=["reset"], **common(name))
 
 
 def number(name: str, step: float = 1) -> gr.Number:
-    """Without limits of its own, for the same reason as `Slider`."""
+    """Without limits of its own: a value out of range is refused in words above the Run button, not by Gradio's toast."""
     return gr.Number(DEFAULTS[name], step=step, precision=0 if SCHEMA[name]["type"] == "integer" else None, **common(name))
 
 

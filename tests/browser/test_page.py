@@ -238,3 +238,19 @@ def test_an_interrupted_job_runs_again_with_one_click(page: Page, studio: Studio
     stage(page, "done").wait_for()
     expect(page.locator("#stage .caption .prompt")).to_have_text("a green fish at night")
     expect(page.locator(".queue")).to_have_count(0)
+
+
+def test_a_slider_brings_a_typed_value_into_its_range_before_running(page: Page) -> None:
+    page.locator("#prompt textarea").fill(PROMPT)
+    page.locator("#field-steps input[type=number]").fill("0")
+    page.keyboard.press("Control+Enter")
+    stage(page, "done").wait_for()
+    expect(page.locator("#stage .facts")).to_contain_text("1 step")
+
+
+def test_a_seed_out_of_range_is_refused_in_words(page: Page) -> None:
+    page.locator("#prompt textarea").fill(PROMPT)
+    page.get_by_text("Keep", exact=True).click()
+    page.locator("#field-seed input").fill("-1")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#note .alert")).to_contain_text("seed is -1")
