@@ -183,6 +183,13 @@ def test_the_gallery_finds_opens_and_deletes(page: Page, studio: Studio) -> None
     assert not done.clips[0].path.exists()
 
 
+def test_a_result_is_found_in_the_gallery_from_the_stage(page: Page, studio: Studio) -> None:
+    run_to_the_end(page, "a violet pyramid at the seaside")
+    newest = studio[1].history.clips(limit=1)[0]
+    page.get_by_role("button", name="Open in gallery").click()
+    expect(page.locator(".card").first).to_have_attribute("data-card", newest.id)
+
+
 def test_dark_is_the_default_and_light_is_remembered(page: Page) -> None:
     expect(page.locator("body")).to_have_class(re.compile("dark"))
     page.locator("[data-theme-toggle]").click()
