@@ -122,31 +122,33 @@ class TemporalAttention(nn.Module):
 class TemporalEmbedding(nn.Module):
     """Tells the network which moment a frame shows, and where things are then; at first nothing.
 
-    It sees the timestep embedding with its text and class parts, so that "moving left" and "the third frame" together can say
-    where something is. It answers with an addition to the timestep embedding, which is the same everywhere in a frame, and with a
+    It sees the timestep embedding and attends to the words of the prompt, so that "left" and "the third frame" together can say
+    where something is. (The pooled text is not enough: trained on pictures, it had no ear for words of motion.) It answers with an addition to the timestep embedding, which is the same everywhere in a frame, and with a
     layout: an addition to the first features that varies smoothly over the frame, as a sum of a few cosine waves. A UNet has no
     other sense of absolute place than its padding.
     """
 
-    def __init__(self, channels: int, first_channels: int, frame_position: bool, frame_rate: bool) -> None:
+    def __init__(self, channels: int, first_channels: int, text_channels: int, frame_position: bool, frame_rate: bool) -> None:
         super().__init__()
         self.frame_position, self.frame_rate = frame_position, frame_rate
         self.linear_1 = nn.Linear(channels + POSITION_CHANNELS * (frame_position + frame_rate), channels)
+        self.words = Attention(channels, cross_attention_dim=text_channels, heads=8, dim_head=channels // 8)
         self.linear_2 = nn.Linear(channels, channels)
         self.layout = nn.Linear(channels, first_channels * LAYOUT_WAVES**2)
         for last in (self.linear_2, self.layout):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def forward(self, emb: torch.Tensor, context: FrameContext) -> tuple[torch.Tensor, torch.Tensor]:
-        """emb (b f, d) -> an addition to it (b f, d), and the layout's coefficients (b f, c, k k)."""
+    def forward(self, emb: torch.Tensor, text: torch.Tensor, context: FrameContext) -> tuple[torch.Tensor, torch.Tensor]:
+        """emb (b f, d) and text (b f, n, e) -> an addition to emb (b f, d), and the layout's coefficients (b f, c, k k)."""
         parts = [F.silu(emb)]
         if self.frame_position and context.positions is not None:
             parts.append(sinusoid(context.positions).to(emb.dtype).repeat(len(emb) // context.frames, 1))
         if self.frame_rate:
             fps = torch.full((len(emb),), REFERENCE_FPS, device=emb.device) if context.fps is None else context.fps
             parts.append(sinusoid(fps).to(emb.dtype))
-        moment = F.silu(self.linear_1(torch.cat(parts, dim=-1)))
+        asked = self.linear_1(torch.cat(parts, dim=-1))
+        moment = F.silu(asked + self.words(asked.unsqueeze(1), text).squeeze(1))
         return self.linear_2(moment), self.layout(moment).unflatten(1, (-1, LAYOUT_WAVES**2))
 
 
@@ -188,7 +190,8 @@ class VideoUNet(UNet2DConditionModel):
         self._add_attention()
         if frame_position or frame_rate:
             channels = self.time_embedding.linear_2.out_features
-            self.temporal_embedding = TemporalEmbedding(channels, self.conv_in.out_channels, frame_position, frame_rate)
+            text_channels = next(m.attn2.to_k.in_features for m in self.modules() if isinstance(m, BasicTransformerBlock))
+            self.temporal_embedding = TemporalEmbedding(channels, self.conv_in.out_channels, text_channels, frame_position, frame_rate)
         if condition_frames:
             self._add_condition()
         self.conv_in.register_forward_hook(self._then_place)
@@ -288,7 +291,7 @@ class VideoUNet(UNet2DConditionModel):
         added = super().get_aug_embed(emb, encoder_hidden_states, added_cond_kwargs)
         if self.frame_context.frames == 1 or not hasattr(self, "temporal_embedding"):
             return added
-        moment, self.frame_context.layout = self.temporal_embedding(emb, self.frame_context)
+        moment, self.frame_context.layout = self.temporal_embedding(emb, encoder_hidden_states, self.frame_context)
         return moment if added is None else added + moment
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: Callable[..., Any] | None = None) -> None:
@@ -350,7 +353,8 @@ class VideoUNet(UNet2DConditionModel):
         if condition is not None:
             output = output + self.temporal_condition(condition)
         if layout is not None:
-            output = output + torch.einsum("nck,khw->nchw", layout, cosine_waves(*output.shape[-2:], like=layout))
+            h, w = output.shape[-2:]
+            output = output + torch.einsum("nck,khw->nchw", layout, cosine_waves(h, w, like=layout))
         return output
 
     @staticmethod
