@@ -70,7 +70,11 @@ def test_even_a_fresh_network_learns_time() -> None:
     """The layers that are zero at first get a gradient; those behind them get one as soon as they are not."""
     video = VideoUNet.from_image_unet(tiny_image_unet())
     video(**inputs()).sample.square().mean().backward()
-    outputs = [p for name, p in video.temporal_parameters().items() if "to_out.0.weight" in name or name.endswith("temporal.weight")]
+    outputs = [
+        p
+        for name, p in video.temporal_parameters().items()
+        if "temporal_attention.attention.to_out.0.weight" in name or name.endswith("temporal.weight")
+    ]
     assert outputs
     assert all(p.grad is not None and p.grad.any() for p in outputs)
 
