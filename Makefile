@@ -8,10 +8,6 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 PAGES := app.py studio pipelines tests
 
-# Without an NVIDIA GPU the CPU build of torch is taken where its index can be reached: the default one brings gigabytes of CUDA.
-TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
-TORCH_OPTIONS := $(if $(shell command -v nvidia-smi 2>/dev/null),,--extra-index-url $(TORCH_CPU_INDEX) --retries 1 --timeout 10)
-
 .PHONY: run test lint format types benchmark clean
 
 run: .venv/installed
@@ -42,7 +38,6 @@ clean:
 	$(PYTHON) -m venv .venv
 
 .venv/installed: pyproject.toml | .venv/bin/python
-	$(PIP) install $(TORCH_OPTIONS) "torch>=2.9,<2.14"
 	$(PIP) install --editable .
 	@touch $@
 
