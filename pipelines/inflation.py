@@ -122,17 +122,23 @@ class TemporalAttention(nn.Module):
 class TemporalEmbedding(nn.Module):
     """Tells the network which moment a frame shows, and where things are then; at first nothing.
 
-    It sees the timestep embedding and attends to the words of the prompt, so that "left" and "the third frame" together can say
-    where something is. (The pooled text is not enough: trained on pictures, it had no ear for words of motion.) It answers with an addition to the timestep embedding, which is the same everywhere in a frame, and with a
-    layout: an addition to the first features that varies smoothly over the frame, as a sum of a few cosine waves. A UNet has no
-    other sense of absolute place than its padding.
+    Where something is depends on the motion and on the moment, and on neither alone: "left" and "right" are the same on average over
+    a clip. Sums of the two learn that slowly, so words and moment are multiplied. The words are read one by one, and each channel
+    hears the loudest; trained on pictures, the pooled text has no ear for words of motion.
+
+    It answers with an addition to the timestep embedding, which is the same everywhere in a frame, and with a layout: an addition
+    to the first features that varies smoothly over the frame, as a sum of a few cosine waves. A UNet has no other sense of absolute
+    place than its padding.
     """
 
     def __init__(self, channels: int, first_channels: int, text_channels: int, frame_position: bool, frame_rate: bool) -> None:
         super().__init__()
         self.frame_position, self.frame_rate = frame_position, frame_rate
-        self.linear_1 = nn.Linear(channels + POSITION_CHANNELS * (frame_position + frame_rate), channels)
-        self.words = Attention(channels, cross_attention_dim=text_channels, heads=8, dim_head=channels // 8)
+        when = POSITION_CHANNELS * (frame_position + frame_rate)
+        self.linear_1 = nn.Linear(channels + when, channels)
+        self.when = nn.Linear(when, channels)
+        self.words = nn.Linear(text_channels, channels)
+        self.norm = nn.LayerNorm(channels)
         self.linear_2 = nn.Linear(channels, channels)
         self.layout = nn.Linear(channels, first_channels * LAYOUT_WAVES**2)
         for last in (self.linear_2, self.layout):
@@ -141,15 +147,19 @@ class TemporalEmbedding(nn.Module):
 
     def forward(self, emb: torch.Tensor, text: torch.Tensor, context: FrameContext) -> tuple[torch.Tensor, torch.Tensor]:
         """emb (b f, d) and text (b f, n, e) -> an addition to emb (b f, d), and the layout's coefficients (b f, c, k k)."""
-        parts = [F.silu(emb)]
-        if self.frame_position and context.positions is not None:
-            parts.append(sinusoid(context.positions).to(emb.dtype).repeat(len(emb) // context.frames, 1))
-        if self.frame_rate:
-            fps = torch.full((len(emb),), REFERENCE_FPS, device=emb.device) if context.fps is None else context.fps
-            parts.append(sinusoid(fps).to(emb.dtype))
-        asked = self.linear_1(torch.cat(parts, dim=-1))
-        moment = F.silu(asked + self.words(asked.unsqueeze(1), text).squeeze(1))
+        when = self._when(emb, context)
+        heard = self.norm(self.words(text).amax(dim=1))
+        moment = F.silu(self.linear_1(torch.cat([F.silu(emb), when], dim=-1))) + self.when(when) * heard
         return self.linear_2(moment), self.layout(moment).unflatten(1, (-1, LAYOUT_WAVES**2))
+
+    def _when(self, emb: torch.Tensor, context: FrameContext) -> torch.Tensor:
+        """Sines and cosines of each frame's position and of the frame rate, (b f, m)."""
+        parts = []
+        if self.frame_position and context.positions is not None:
+            parts.append(sinusoid(context.positions).repeat(len(emb) // context.frames, 1))
+        if self.frame_rate:
+            parts.append(sinusoid(torch.full((len(emb),), REFERENCE_FPS, device=emb.device) if context.fps is None else context.fps))
+        return torch.cat(parts, dim=-1).to(emb.dtype)
 
 
 class VideoUNet(UNet2DConditionModel):

@@ -68,9 +68,9 @@ class VideoStage:
 
 
 VIDEO_STAGES = (
-    VideoStage(frames=4, share=0.35, batch_size=16, learning_rate=5e-4, new_layers_factor=3.0, decay_from=0.8, timestep_shift=2.5),
+    VideoStage(frames=4, share=0.3, batch_size=16, learning_rate=5e-4, new_layers_factor=3.0, decay_from=0.8, timestep_shift=2.5),
     VideoStage(frames=8, share=0.30, batch_size=8, learning_rate=5e-4, new_layers_factor=2.5, decay_from=0.8, timestep_shift=2.0),
-    VideoStage(frames=16, share=0.35, batch_size=4, learning_rate=4e-4, new_layers_factor=2.0, decay_from=0.3, timestep_shift=1.5),
+    VideoStage(frames=16, share=0.4, batch_size=4, learning_rate=4e-4, new_layers_factor=2.0, decay_from=0.3, timestep_shift=1.5),
 )
 
 
