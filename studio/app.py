@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.errors import StudioError
+from pipelines.errors import ModelError, StudioError
 
 from . import theme
 from .engine import Engine
@@ -26,7 +26,7 @@ def build(engine: Engine) -> gr.Blocks:
         header = gr.HTML(header_line(engine), elem_id="header", apply_default_css=False, js_on_load=None)
         with gr.Tabs(selected="text-to-video", elem_id="tabs") as tabs:
             with gr.Tab("Text to video", id="text-to-video"):
-                making = text_to_video.render(tabs, engine.settings.model_dir.name)
+                making = text_to_video.render(tabs, engine.settings.model_dir.name, frame_limits(engine))
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
                 past = gallery.render(gallery_tab)
         desk = text_to_video.listen(making, engine, page)
@@ -35,6 +35,15 @@ def build(engine: Engine) -> gr.Blocks:
         clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
         page.load(lambda: header_line(engine), None, header, **QUICK)
     return page
+
+
+def frame_limits(engine: Engine) -> tuple[int, int] | None:
+    """What the model can make; None when there is no model to ask, which the first run will say."""
+    try:
+        own = engine.defaults()
+    except ModelError:
+        return None
+    return own.min_frames, own.max_frames
 
 
 def header_line(engine: Engine) -> str:

@@ -91,10 +91,11 @@ def read_frames(path: Path) -> np.ndarray:
     Raises:
         StorageError: when it cannot be read.
     """
+    from moviepy import VideoFileClip  # takes half a second to import, which no start of the page should wait for
+
     try:
-        video = imageio_ffmpeg.read_frames(str(path))
-        width, height = next(video)["size"]
-        return np.stack([np.frombuffer(frame, np.uint8).reshape(height, width, 3) for frame in video])
+        with VideoFileClip(str(path), audio=False) as video:
+            return np.stack(list(video.iter_frames(dtype="uint8")))
     except (OSError, ValueError, RuntimeError) as error:
         raise StorageError(f"The video {str(path)!r} cannot be read.", "It may have been moved or deleted.") from error
 

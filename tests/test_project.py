@@ -46,11 +46,6 @@ def test_the_space_runs_this_app_on_a_gradio_that_the_package_accepts() -> None:
     assert len(matter["short_description"]) <= 60
 
 
-def test_the_makefile_asks_for_the_torch_that_the_package_asks_for() -> None:
-    torch = next(line for line in PROJECT["dependencies"] if line.startswith("torch"))
-    assert f'"{torch}"' in (ROOT / "Makefile").read_text()
-
-
 def test_the_changelog_knows_this_version() -> None:
     assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
 

@@ -16,7 +16,7 @@ from pipelines.text_to_video import TextToVideoPipeline
 
 GENERATION = {
     "num_frames": 16,
-    "max_frames": 32,
+    "max_frames": 24,
     "fps": 8.0,
     "num_inference_steps": 4,
     "guidance_scale": 2.5,

@@ -37,10 +37,15 @@ def common(name: str) -> dict[str, Any]:
     return {"label": label, "info": SCHEMA[name]["description"], "elem_id": f"field-{name}", "elem_classes": "field"}
 
 
-def slider(name: str, step: float = 1) -> gr.Slider:
-    """The page brings what is typed beside it into the range as soon as the box is left."""
+def slider(name: str, step: float = 1, limits: tuple[float, float] | None = None) -> gr.Slider:
+    """The page brings what is typed beside it into the range as soon as the box is left.
+
+    Args:
+        limits: what the model can do, where that is less than any model may be asked for.
+    """
     field = SCHEMA[name]
-    return gr.Slider(field["minimum"], field["maximum"], field["default"], step=step, buttons=["reset"], **common(name))
+    lowest, highest = limits or (field["minimum"], field["maximum"])
+    return gr.Slider(lowest, highest, field["default"], step=step, buttons=["reset"], **common(name))
 
 
 def number(name: str, step: float = 1) -> gr.Number:

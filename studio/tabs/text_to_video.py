@@ -53,11 +53,16 @@ class Components:
     last_job: gr.BrowserState
 
 
-def render(tabs: gr.Tabs, model: str) -> Components:
-    """Builds the tab's components, in reading order."""
+def render(tabs: gr.Tabs, model: str, frame_limits: tuple[int, int] | None = None) -> Components:
+    """Builds the tab's components, in reading order.
+
+    Args:
+        model: its name.
+        frame_limits: the fewest and the most frames it makes, if that is known.
+    """
     with gr.Row(elem_classes="making"):
         with gr.Column(elem_classes="controls", scale=0, min_width=300):
-            fields, parts = _render_controls(model)
+            fields, parts = _render_controls(model, frame_limits)
         with gr.Column(elem_classes="stage-side"):
             stage = gr.HTML(welcome(), elem_id="stage", js_on_load=ACTIONS_JS, apply_default_css=False)
             shelf = gr.HTML("", elem_id="shelf", js_on_load=ACTIONS_JS, apply_default_css=False)
@@ -77,7 +82,7 @@ def render(tabs: gr.Tabs, model: str) -> Components:
     )
 
 
-def _render_controls(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _render_controls(model: str, frame_limits: tuple[int, int] | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """All fields in the request's order, and the other parts of the left side."""
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
@@ -85,7 +90,7 @@ def _render_controls(model: str) -> tuple[dict[str, Any], dict[str, Any]]:
         fields["prompt"] = controls.prompt(example_prompts()[0])
         parts["unknown"] = gr.HTML("", elem_id="unknown", apply_default_css=False)
         gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="vocabulary", apply_default_css=False)
-        fields["frames"] = controls.slider("frames")
+        fields["frames"] = controls.slider("frames", limits=frame_limits)
         with gr.Row(elem_classes="seed-row"):
             fields["seed"] = controls.number("seed")
             parts["seed_mode"] = controls.seed_mode()

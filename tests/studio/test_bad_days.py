@@ -47,7 +47,7 @@ def start() -> Iterator[Callable[..., Engine]]:
 
 def test_frames_that_the_model_cannot_make_are_refused_at_once(own_model: Settings, start: Callable[..., Engine]) -> None:
     index = own_model.model_dir / "model_index.json"
-    index.write_text(index.read_text().replace('"max_frames": 32', '"max_frames": 8'))
+    index.write_text(index.read_text().replace('"max_frames": 24', '"max_frames": 8'))
     with pytest.raises(UnsupportedFrames, match=r"16 frames were asked for\. This model makes 1 to 8 frames\."):
         start(own_model).submit(TextToVideoRequest(prompt="a", frames=16))
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from studio.engine import QueuedJob
+from studio.app import build, frame_limits
+from studio.engine import Engine, QueuedJob
 from studio.events import Done, Event, Loading, Queued, Step, Stopped
 from studio.history import ClipRecord
 from studio.jobs import State
 from studio.requests import TextToVideoRequest
 from studio.residency import MemoryReport
+from studio.settings import Settings
 from studio.tabs import controls, views
 
 REQUEST = TextToVideoRequest(prompt='a <b>ball</b> & "more"', seed=41)
@@ -87,6 +89,18 @@ def test_every_control_takes_range_default_and_help_from_its_field() -> None:
             field["default"],
             field["description"],
         )
+
+
+def test_the_length_ends_where_the_model_does(engine: Engine) -> None:
+    page = build(engine)
+    length = next(block for block in page.blocks.values() if getattr(block, "elem_id", "") == "field-frames")
+    assert (length.minimum, length.maximum) == (engine.defaults().min_frames, engine.defaults().max_frames)
+
+
+def test_without_a_model_the_page_is_built_all_the_same(engine: Engine, settings: Settings) -> None:
+    engine.settings = settings.model_copy(update={"model_dir": Path("nowhere")})
+    assert frame_limits(engine) is None
+    assert build(engine)
 
 
 def test_the_header_names_model_memory_and_queue() -> None:
