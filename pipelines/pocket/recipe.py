@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerBase
 
 from ..training.loop import Batch
 from .autoencoder import PatchAutoencoder
-from .captions import DOMAIN_STYLES, PRIOR_STYLES, Attributes, caption, random_attributes
+from .captions import DOMAIN_STYLES, PRIOR_STYLES, Attributes, caption, plain_caption, random_attributes
 from .world import FPS, FRAMES, SIZE, render
 
 TEXT_WIDTH = 128
@@ -104,6 +104,7 @@ class VideoBatches:
 
     Args:
         batch_size: clips of a batch; a batch of single frames has as many frames in all.
+        plain: share of captions in the canonical wording.
         frames: of each clip. Fewer frames are further apart: 4 frames are taken at 1.6, 8 at 4 and 16 at 8 frames a second.
     """
 
@@ -112,6 +113,7 @@ class VideoBatches:
     tokenizer: PreTrainedTokenizerBase
     batch_size: int
     frames: int
+    plain: float = 0.0
 
     def __call__(self, step: int) -> Batch:
         if step % 5 == 4:
@@ -123,8 +125,11 @@ class VideoBatches:
         picks = rng.integers(0, len(self.attributes), self.batch_size * (2 if half else 1))
         clips = np.stack([self.pixels[i, : stride * (frames - 1) + 1 : stride] for i in picks])
         given = np.stack([random_mask(frames, rng) for _ in picks])
-        texts = [_caption(self.attributes[i], rng, motion=True) for i in picks]
+        texts = [self._text(self.attributes[i], rng) for i in picks]
         return self._batch(clips, texts, FPS / stride, given)
+
+    def _text(self, attributes: Attributes, rng: np.random.Generator) -> str:
+        return plain_caption(attributes) if rng.random() < self.plain else _caption(attributes, rng, motion=True)
 
     def _images(self, step: int) -> Batch:
         singles = ImageBatches(self.pixels, self.attributes, self.tokenizer, self.batch_size * self.frames)(step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,7 @@ from pipelines.pocket.__main__ import main
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few clips in each batch, and a quick autoencoder; the network is the real one."""
     monkeypatch.setattr(recipe, "fit_autoencoder", lambda: recipe.PatchAutoencoder())
-    stages = tuple(
-        recipe.VideoStage(s.frames, s.share, 1, s.learning_rate, s.new_layers_factor, s.decay_from, s.timestep_shift)
-        for s in recipe.VIDEO_STAGES
-    )
+    stages = tuple(replace(stage, batch_size=1) for stage in recipe.VIDEO_STAGES)
     monkeypatch.setattr(recipe, "VIDEO_STAGES", stages)
 
 

@@ -89,3 +89,9 @@ def test_a_shift_leans_to_noisy_timesteps(shift: float, median: float) -> None:
     assert drawn.min() >= 0
     assert drawn.max() <= 999
     assert drawn.float().median().item() == pytest.approx(median, abs=15)
+
+
+def test_only_the_noisiest_share_is_drawn_when_asked() -> None:
+    drawn = objective(Knows(), noisiest_share=0.12)._timesteps(5000, torch.Generator().manual_seed(0), torch.device("cpu"))
+    assert drawn.min() >= 880
+    assert drawn.max() == 999
