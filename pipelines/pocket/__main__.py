@@ -33,7 +33,7 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--minutes", type=float, default=240, help="time budget of all stages together (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=24_000, help="rendered training clips (default: %(default)s, 5 GB)")
     parser.add_argument("--batch-factor", type=int, metavar="N", help="multiplies every batch size (default: 1 on a CPU, 8 on a GPU)")
-    parser.add_argument("--init", type=Path, metavar="DIR", help="go on from this model instead of from nothing")
+    parser.add_argument("--init", type=Path, metavar="DIR", help="go on from this model: an image stage's, or a finished one")
     parser.set_defaults(run=_train)
 
 

@@ -7,6 +7,7 @@ Each stage has its own folder under RUN and resumes there after a kill at any mo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -100,10 +101,12 @@ class Components:
         return cls(build_image_unet(), build_text_encoder(tokenizer), fit_autoencoder(), tokenizer, build_scheduler())
 
     @classmethod
-    def load(cls, folder: Path, unet: type[UNet2DConditionModel] = UNet2DConditionModel) -> Components:
+    def load(cls, folder: Path) -> Components:
+        """Of a stage or a finished model, in float32."""
+        is_video = "temporal_conv" in json.loads((folder / "unet" / "config.json").read_text())
         return cls(
-            unet.from_pretrained(folder / "unet"),
-            CLIPTextModel.from_pretrained(folder / "text_encoder"),
+            (VideoUNet if is_video else UNet2DConditionModel).from_pretrained(folder / "unet").float(),
+            CLIPTextModel.from_pretrained(folder / "text_encoder").float(),
             PatchAutoencoder.from_pretrained(folder / "vae"),
             PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer"),
             DDIMScheduler.from_pretrained(folder / "scheduler"),
@@ -262,18 +265,24 @@ def train_all(out: Path, minutes: float, clips: int, init: Path | None = None, b
         out: folder of the run.
         minutes: time budget of all stages together.
         clips: size of the rendered training set.
-        init: a directory of the image stage's components to start from, instead of from nothing.
+        init: a model to go on from: an image stage's, or a finished one, for which only the stages of 8 and 16 frames are run.
         batch_factor: multiplies every batch size; None is 1 on a CPU and 8 on a GPU.
     """
     factor = batch_factor or default_batch_factor()
     render_dataset(out / "clips", clips)
-    parts = _stage(out / "image", UNet2DConditionModel, lambda folder: _image_stage(out, folder, minutes * 18, init, 64 * factor))
-    for planned in VIDEO_STAGES:
+    start = Components.load(init) if init else Components.fresh()
+    stages, seconds = VIDEO_STAGES[-2:], 60 * minutes
+    if not isinstance(start.unet, VideoUNet):
+        image = partial(train_images, start, out / "clips", config=LoopConfig(0.3 * seconds), batch_size=64 * factor)
+        start = inflate(_stage(out / "image", image))
+        stages, seconds = VIDEO_STAGES, 0.7 * seconds
+    total = sum(stage.share for stage in stages)
+    for planned in stages:
         stage = replace(planned, batch_size=planned.batch_size * factor)
-        start = inflate(parts) if not isinstance(parts.unet, VideoUNet) else parts
-        config = LoopConfig(minutes * 42 * stage.share, stage.learning_rate, stage.new_layers_factor, decay_from=stage.decay_from)
-        parts = _stage(out / stage.name, VideoUNet, partial(train_videos, start, out / "clips", config=config, stage=stage))
-    return parts
+        budget = seconds * stage.share / total
+        config = LoopConfig(budget, stage.learning_rate, stage.new_layers_factor, decay_from=stage.decay_from)
+        start = _stage(out / stage.name, partial(train_videos, start, out / "clips", config=config, stage=stage))
+    return start
 
 
 def assemble(parts: Components, folder: Path) -> None:
@@ -285,13 +294,8 @@ def assemble(parts: Components, folder: Path) -> None:
     pipe.save_pretrained(folder)
 
 
-def _stage(folder: Path, unet: type[UNet2DConditionModel], run: Callable[[Path], Components]) -> Components:
+def _stage(folder: Path, run: Callable[[Path], Components]) -> Components:
     """A stage that has left its model is not run again."""
-    if (folder / "model" / "unet" / "config.json").exists():
-        return Components.load(folder / "model", unet)
+    if (folder / "model" / "scheduler").exists():  # the last of the components to be saved
+        return Components.load(folder / "model")
     return run(folder)
-
-
-def _image_stage(out: Path, folder: Path, seconds: float, init: Path | None, batch_size: int) -> Components:
-    start = Components.load(init) if init else Components.fresh()
-    return train_images(start, out / "clips", folder, LoopConfig(seconds), batch_size)

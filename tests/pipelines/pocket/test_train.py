@@ -21,7 +21,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_one_command_trains_a_model_that_makes_videos_and_a_second_call_has_nothing_left_to_do(tmp_path: Path) -> None:
+def test_one_command_trains_a_model_goes_on_after_a_stop_and_trains_a_finished_one_further(tmp_path: Path) -> None:
     command = ["train", "--out", str(tmp_path), "--minutes", "0.02", "--clips", "8"]
     assert main(command) == 0
     pipe = load_text_to_video(tmp_path / "model")
@@ -31,3 +31,6 @@ def test_one_command_trains_a_model_that_makes_videos_and_a_second_call_has_noth
     trained = (tmp_path / "video-16" / "loss.csv").stat().st_mtime_ns
     assert main(command) == 0
     assert (tmp_path / "video-16" / "loss.csv").stat().st_mtime_ns == trained
+    further = ["train", "--out", str(tmp_path / "further"), "--minutes", "0.01", "--clips", "8", "--init", str(tmp_path / "model")]
+    assert main(further) == 0
+    assert sorted(p.name for p in (tmp_path / "further").iterdir()) == ["clips", "model", "video-16", "video-8"]
