@@ -76,7 +76,7 @@ class VideoStage:
 
 # Where a motion puts things is the product of words and moments, and is learned at the noisiest timesteps alone, where nothing else can
 # be: in minutes there, not at all in an hour among all timesteps (measured, see the model card).
-VIDEO_STAGES = (
+VIDEO_STAGES: tuple[VideoStage, ...] = (
     VideoStage("motion", 4, 0.12, 16, 5e-4, 4.0, decay_from=1.0, timestep_shift=1.0, noisiest_share=0.12, plain=0.5),
     VideoStage("video-4", 4, 0.16, 16, 5e-4, 3.0, decay_from=1.0, timestep_shift=2.5),
     VideoStage("video-8", 8, 0.27, 8, 5e-4, 2.5, decay_from=0.85, timestep_shift=2.0),
