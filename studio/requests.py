@@ -94,7 +94,7 @@ class TextToVideoRequest(BaseModel):
         json_schema_extra={"unit": "steps"},
     )
     guidance_scale: float = Field(
-        2.5,
+        3.0,
         title="Guidance",
         description="How strongly the prompt is followed (classifier-free guidance); 1 is none and runs in half the time.",
         ge=1,
