@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from ..checkpoints import read_defaults
 
 WIDTH, HEIGHT, MARGIN = 720, 260, 44
-COLORS = ("#7c8cff", "#ffb454", "#5ad1a0", "#ff6b8b")
+COLORS = ("#7c8cff", "#ffb454", "#5ad1a0", "#ff6b8b", "#c79bff", "#6fd3ff")
 
 CARD = """---
 license: apache-2.0
@@ -38,8 +39,9 @@ styles flat and pixel. Everything it has seen was rendered by `pipelines/pocket/
 
 ## Recipe
 
-Make-A-Video's order: a text-to-image model on single frames, inflation, then clips of 4, 8 and 16 frames spanning the same two seconds
-(a frame-rate curriculum), a fifth of all batches staying single frames. Noise of clips: PYoCo's progressive prior, alpha 2.
+Make-A-Video's order: a text-to-image model on single frames; inflation; a motion stage at the noisiest timesteps, where paths are
+decided; then clips of 4, 8 and 16 frames spanning the same two seconds (a frame-rate curriculum), a fifth of all batches staying single
+frames. Noise of clips: PYoCo's progressive prior, alpha 2.
 In four of ten clips some frames are given clean (the first, first and last, every k-th, the first k).
 One in ten (object, colour, background) triples is held out of training, and the evaluation asks for nothing else.
 The styles sketch and neon are never shown: they are kept for small domain models.
@@ -130,7 +132,7 @@ def loss_curve(logs: list[Path]) -> str:
     top = max(loss for points in stages.values() for _, loss in points)
     bottom = min(loss for points in stages.values() for _, loss in points)
     parts, start = [], 0.0
-    for (name, points), color in zip(stages.items(), COLORS, strict=False):
+    for (name, points), color in zip(stages.items(), cycle(COLORS), strict=False):
         xy = [(_x(start + minutes, total), _y(loss, bottom, top)) for minutes, loss in points]
         parts.append(f'<polyline fill="none" stroke="{color}" stroke-width="1.5" points="{" ".join(f"{x:.1f},{y:.1f}" for x, y in xy)}"/>')
         parts.append(f'<text x="{xy[0][0]:.0f}" y="{MARGIN - 16}" fill="{color}">{name}</text>')
