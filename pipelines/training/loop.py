@@ -84,47 +84,84 @@ def train(
     accelerator = Accelerator(mixed_precision="bf16")
     if accelerator.device.type == "cpu":
         torch.backends.cuda.enable_flash_sdp(False)  # its backward takes over half of the time on a CPU
-    optimizer = _optimizer(model, config, is_new)
-    model, optimizer = accelerator.prepare(model, optimizer)
+    model, optimizer = accelerator.prepare(model, _optimizer(model, config, is_new))
     trained = [p for p in model.parameters() if p.requires_grad]
     ema = EMAModel(trained, decay=config.ema_decay, foreach=True)
     accelerator.register_for_checkpointing(ema)
-    progress = _resume(accelerator, folder)
-    with ThreadPoolExecutor(1) as ahead, _LossLog(folder / "loss.csv", progress) as log:
-        _steps(accelerator, model, optimizer, ema, trained, ahead, log, batch_at, progress, folder, config, sample)
+    run = _Run(accelerator, model, optimizer, ema, trained, folder, config, sample, _resume(accelerator, folder))
+    with ThreadPoolExecutor(1) as ahead, _LossLog(folder / "loss.csv", run.progress) as log:
+        run.to_the_end(batch_at, ahead, log)
     ema.copy_to(trained)
-    return progress
+    return run.progress
 
 
-def _steps(accelerator, model, optimizer, ema, trained, ahead, log, batch_at, progress, folder, config, sample) -> None:  # type: ignore[no-untyped-def]
-    saved_at = progress.seconds
-    coming = ahead.submit(batch_at, progress.step)
-    last = time.perf_counter()
-    while progress.seconds < config.seconds:
-        batch = {name: value.to(accelerator.device, non_blocking=True) for name, value in coming.result().items()}
-        coming = ahead.submit(batch_at, progress.step + 1)
-        scale = _learning_rate_scale(progress, config)
-        for group in optimizer.param_groups:
+@dataclass
+class _Run:
+    """A run in progress: everything that a step, a checkpoint or a sample touches."""
+
+    accelerator: Accelerator
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: EMAModel
+    trained: list[nn.Parameter]
+    folder: Path
+    config: LoopConfig
+    sample: Callable[[nn.Module, str], None] | None
+    progress: Progress
+
+    def to_the_end(self, batch_at: Callable[[int], Batch], ahead: ThreadPoolExecutor, log: _LossLog) -> None:
+        """Steps until the budget is spent; the next batch is made while a step is computed."""
+        progress, saved_at = self.progress, self.progress.seconds
+        coming = ahead.submit(batch_at, progress.step)
+        last = time.perf_counter()
+        while progress.seconds < self.config.seconds:
+            batch = {name: value.to(self.accelerator.device, non_blocking=True) for name, value in coming.result().items()}
+            coming = ahead.submit(batch_at, progress.step + 1)
+            loss = self._step(batch)
+            now = time.perf_counter()
+            progress.step += 1
+            progress.seconds += min(now - last, LONGEST_STEP_S)
+            last = now
+            log.add(progress, loss)
+            if progress.seconds - saved_at > self.config.checkpoint_every_s:
+                self._save()
+                saved_at = progress.seconds
+            if self.sample is not None and progress.seconds - progress.sampled_at > self.config.sample_every_s:
+                self._draw(self.sample)
+                last = time.perf_counter()
+        self._save()
+
+    def _step(self, batch: Batch) -> torch.Tensor:
+        scale = _learning_rate_scale(self.progress, self.config)
+        for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * scale
-        loss = model(batch, progress.step)
-        optimizer.zero_grad()
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(trained, config.gradient_clip)
-        optimizer.step()
-        ema.step(trained)
-        progress.step += 1
-        now = time.perf_counter()
-        progress.seconds += min(now - last, LONGEST_STEP_S)
-        last = now
-        log.add(progress, loss)
-        if progress.seconds - saved_at > config.checkpoint_every_s:
-            _save(accelerator, folder, progress)
-            saved_at = progress.seconds
-        if sample is not None and progress.seconds - progress.sampled_at > config.sample_every_s:
-            progress.sampled_at = progress.seconds
-            _sample(accelerator, model, ema, trained, sample, progress)
-            last = time.perf_counter()
-    _save(accelerator, folder, progress)
+        loss = self.model(batch, self.progress.step)
+        self.optimizer.zero_grad()
+        self.accelerator.backward(loss)
+        self.accelerator.clip_grad_norm_(self.trained, self.config.gradient_clip)
+        self.optimizer.step()
+        self.ema.step(self.trained)
+        return loss
+
+    def _draw(self, sample: Callable[[nn.Module, str], None]) -> None:
+        """Has a sample drawn with the averaged weights."""
+        self.progress.sampled_at = self.progress.seconds
+        self.ema.store(self.trained)
+        self.ema.copy_to(self.trained)
+        self.model.eval()
+        with torch.no_grad():
+            sample(self.accelerator.unwrap_model(self.model), f"{self.progress.seconds:06.0f}s")
+        self.model.train()
+        self.ema.restore(self.trained)
+
+    def _save(self) -> None:
+        """A checkpoint counts once its progress.json is there; older ones go only after that."""
+        target = self.folder / f"checkpoint-{self.progress.step:08d}"
+        self.accelerator.save_state(str(target))
+        (target / "progress.json").write_text(json.dumps(vars(self.progress)))
+        for old in sorted(self.folder.glob("checkpoint-*")):
+            if old != target:
+                shutil.rmtree(old)
 
 
 def _optimizer(model: nn.Module, config: LoopConfig, is_new: Callable[[str], bool]) -> torch.optim.Optimizer:
@@ -142,26 +179,6 @@ def _learning_rate_scale(progress: Progress, config: LoopConfig) -> float:
     warmup = min(1.0, (progress.step + 1) / config.warmup_steps)
     decay = 1.0 if share < config.decay_from else max(0.02, (1 - share) / (1 - config.decay_from))
     return warmup * decay
-
-
-def _sample(accelerator, model, ema, trained, sample, progress) -> None:  # type: ignore[no-untyped-def]
-    ema.store(trained)
-    ema.copy_to(trained)
-    model.eval()
-    with torch.no_grad():
-        sample(accelerator.unwrap_model(model), f"{progress.seconds:06.0f}s")
-    model.train()
-    ema.restore(trained)
-
-
-def _save(accelerator: Accelerator, folder: Path, progress: Progress) -> None:
-    """A checkpoint counts once its progress.json is there; older ones go only after that."""
-    target = folder / f"checkpoint-{progress.step:08d}"
-    accelerator.save_state(str(target))
-    (target / "progress.json").write_text(json.dumps(vars(progress)))
-    for old in sorted(folder.glob("checkpoint-*")):
-        if old != target:
-            shutil.rmtree(old)
 
 
 def _resume(accelerator: Accelerator, folder: Path) -> Progress:
