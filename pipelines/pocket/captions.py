@@ -218,11 +218,11 @@ def vocabulary() -> dict[str, list[str]]:
 def example_prompts() -> list[str]:
     """A few prompts that show the range."""
     return [
-        "a big red heart bouncing over green hills, flat cartoon",
+        "a big red star moving right over green hills, flat cartoon",
         "a small golden fish moving left over the sea, pixel art",
-        "a huge purple star spinning at night, flat cartoon",
+        "a huge purple heart falling at night, flat cartoon",
         "a cyan rocket rising above a city skyline, pixel art",
-        "a big orange ball circling in the desert, flat cartoon",
+        "a big orange fish moving left in the desert, flat cartoon",
         "a tiny green diamond growing on a plain background, pixel art",
     ]
 
