@@ -44,11 +44,11 @@ decided; then clips of 4, 8 and 16 frames spanning the same two seconds (a frame
 frames. Noise of clips: PYoCo's progressive prior, alpha 2.
 In four of ten clips some frames are given clean (the first, first and last, every k-th, the first k).
 One in ten (object, colour, background) triples is held out of training, and the evaluation asks for nothing else.
-The styles sketch and neon are never shown: they are kept for small domain models.
+The network never sees the styles sketch and neon (only the patch basis is fitted on all four): they are kept for small domain models.
 
     python -m pipelines.pocket train --out RUN --minutes 240        # the same on a CPU or a GPU; resumes after a kill
-    python -m pipelines.pocket evaluate --prompts 256 --json RUN/evaluation.json --sheet RUN/sheet.png
-    python -m pipelines.pocket card --run RUN
+    python -m pipelines.pocket evaluate --model RUN/model --prompts 256 --json RUN/evaluation.json --sheet RUN/sheet.png
+    python -m pipelines.pocket card --run RUN --evaluation RUN/evaluation.json --model RUN/model
 
 {history}
 
