@@ -17,6 +17,8 @@ from pipelines.errors import AddressInUse, StudioError
 from studio.engine import Engine
 from studio.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs until it is interrupted; returns the exit status."""
@@ -36,6 +38,7 @@ def serve(engine: Engine) -> None:
     """Page first; torch and the model come in the worker, once the page is up."""
     from studio.app import build, launch_arguments
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # before anybody can see that the program runs
     page: Any = build(engine)
     try:
         page.launch(**{"quiet": True, **launch_arguments(engine.settings), "prevent_thread_lock": True})
@@ -43,8 +46,9 @@ def serve(engine: Engine) -> None:
         if page.share_url:
             print(f"and, for everybody, at {page.share_url}", flush=True)
         engine.start()
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
         page.block_thread()
+    except KeyboardInterrupt:
+        log.info("stopped while starting")
     finally:
         page.close(verbose=False)
         engine.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from studio.engine import Engine
 from studio.jobs import State
@@ -32,8 +33,16 @@ def run_to_the_end(page: Page, prompt: str = PROMPT) -> None:
 
 
 def set_field(page: Page, name: str, value: int) -> None:
-    page.locator(f"#field-{name} input").first.fill(str(value))
-    page.locator(f"#field-{name} input").first.press("Tab")
+    box, marked = page.locator(f"#field-{name} input").first, page.locator(f'#changed [data-field="{name}"]')
+    for _ in range(3):  # a busy machine may still be filling the form when the first letters arrive
+        box.fill(str(value))
+        box.press("Tab")
+        try:
+            marked.wait_for(timeout=5_000)
+        except PlaywrightTimeout:
+            continue
+        return
+    pytest.fail(f"the page did not take {value} for {name}")
 
 
 def test_a_prompt_becomes_a_playing_video_with_progress_on_the_way(page: Page) -> None:
