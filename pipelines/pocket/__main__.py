@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import StudioError
+from ..errors import InvalidInput, StudioError
+from .captions import DOMAIN_STYLES
+from .one_shot_command import add_one_shot
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_train(commands)
     _add_evaluate(commands)
     _add_card(commands)
+    _add_domain(commands)
+    _add_finishing(commands)
+    _add_finisher(commands)
+    add_one_shot(commands)
     chosen = parser.parse_args(arguments)
     try:
         return int(chosen.run(chosen) or 0)
@@ -64,31 +70,198 @@ def _card(chosen: argparse.Namespace) -> int:
     return 0
 
 
+def _add_domain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("domain", help="train a small model of one style, to be composed with the prior; resumes after a kill")
+    parser.add_argument("--style", required=True, choices=DOMAIN_STYLES, help="what it will draw")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the domain model; its name is the model's")
+    parser.add_argument("--share", type=float, default=0.1, help="most parameters, as a share of the prior's (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=8, help="training time (default: %(default)s)")
+    parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the prior (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=3000, help="rendered training clips (default: %(default)s)")
+    parser.add_argument("--pictures", type=int, default=6000, help="rendered training pictures (default: %(default)s)")
+    parser.add_argument("--learning-rate", type=float, default=2e-3, help="peak of AdamW (default: %(default)s)")
+    parser.add_argument("--init", type=Path, metavar="DIR", help="go on from this domain model")
+    parser.add_argument("--device", default="cpu", help="of the frozen encoders, cpu or cuda (default: %(default)s)")
+    parser.set_defaults(run=_domain)
+
+
+def _domain(chosen: argparse.Namespace) -> int:
+    from ..checkpoints import load_text_to_video
+    from ..training.domain_recipe import DomainRecipe
+    from .domains import train_pocket_domain
+
+    recipe = DomainRecipe(minutes=chosen.minutes, share=chosen.share, learning_rate=chosen.learning_rate)
+    pipe = load_text_to_video(chosen.model, chosen.device)
+    model = train_pocket_domain(pipe, chosen.style, chosen.out, recipe, chosen.clips, chosen.pictures, chosen.init)
+    print(f"{model.title}, {model.parameters:,} parameters, is in {model.folder}.")
+    return 0
+
+
+def _add_finishing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("finishing", help="measure pictures brought to life, smoother and longer clips, on rendered clips")
+    parser.add_argument("what", choices=("interpolation", "continuation", "reference", "decoder", "upscaler"), help="which of them")
+    parser.add_argument("--clips", type=int, help="how many (default: 128; 64 for continuation)")
+    parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the model (default: %(default)s)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
+    parser.add_argument("--steps", type=int, help="sampler steps (default: the model's)")
+    parser.add_argument("--seed", type=int, default=2000, help="of the clips (default: %(default)s)")
+    parser.add_argument("--factor", type=int, default=2, help="of interpolation: every how many frames one is kept (default: %(default)s)")
+    parser.add_argument("--frames", type=int, default=64, help="of a continued clip (default: %(default)s)")
+    parser.add_argument("--flow", type=Path, metavar="DIR", help="a flow network that `finisher flow` left, to be measured too")
+    parser.add_argument("--decoder", type=Path, metavar="DIR", help="a video decoder that `finisher decoder` left")
+    parser.add_argument("--upscaler", type=Path, metavar="DIR", help="an upscaler that `finisher upscaler` left")
+    parser.add_argument("--noise", type=float, default=0.0, help="on the latents that decoders get, relative (default: %(default)s)")
+    parser.add_argument("--strength", type=float, default=1.0, help="of a reference image (default: %(default)s)")
+    parser.add_argument("--overlap", type=int, help="frames that a continuation sees (default: half of the model's longest clip)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
+    parser.set_defaults(run=_finishing)
+
+
+def _finishing(chosen: argparse.Namespace) -> int:
+    from ..checkpoints import load_text_to_video
+    from ..decoder import build_decoder
+    from ..latent_flow import LatentFlow
+    from ..upscaling import Upscaler
+    from . import finishing
+    from .evaluate import print_progress
+
+    clips = finishing.rendered_clips(chosen.clips or (64 if chosen.what == "continuation" else 128), chosen.seed)
+    pipe = load_text_to_video(chosen.model, chosen.device)
+    pipe.set_progress_bar_config(disable=True)
+    match chosen.what:
+        case "interpolation":
+            flow = LatentFlow.from_pretrained(chosen.flow) if chosen.flow else None
+            methods = finishing.interpolation_methods(pipe, flow, chosen.steps)
+            scores = finishing.compare_interpolation((clip for _, clip in clips), methods, chosen.factor, print_progress)
+            finishing.report(finishing.scores_table(scores), scores, chosen.json)
+        case "continuation":
+            longer = finishing.measure_continuation(pipe, clips, chosen.frames, chosen.overlap, steps=chosen.steps, progress=print_progress)
+            finishing.report(finishing.continuation_table(longer), longer, chosen.json)
+        case "reference":
+            moved = finishing.measure_animation(pipe, clips, chosen.strength, chosen.steps, print_progress)
+            finishing.report(finishing.animation_table(moved), moved, chosen.json)
+        case "decoder":
+            if chosen.decoder is None:
+                raise InvalidInput("No video decoder was given.", "Give the folder that `finisher decoder` left with --decoder DIR.")
+            decoder = type(build_decoder(pipe.vae)).from_pretrained(chosen.decoder)
+            decoded = finishing.compare_decoders(pipe, decoder, (clip for _, clip in clips), chosen.noise)
+            finishing.report(finishing.decoder_table(decoded), decoded, chosen.json)
+        case "upscaler":
+            if chosen.upscaler is None:
+                raise InvalidInput("No upscaler was given.", "Give the folder that `finisher upscaler` left with --upscaler DIR.")
+            ways = finishing.upscaling_methods(Upscaler.from_pretrained(chosen.upscaler), chosen.steps or 4)
+            larger = finishing.compare_upscaling(finishing.large_clips(len(clips), chosen.seed), ways, print_progress)
+            finishing.report(finishing.scores_table(larger), larger, chosen.json)
+    return 0
+
+
+def _add_finisher(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("finisher", help="train what finishes clips (finishing measures it); resumes after a kill")
+    what = "the frame between two; the video decoder; twice the size; the model itself, with given frames"
+    parser.add_argument("what", choices=("flow", "decoder", "upscaler", "frames"), help=what)
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run; the weights are in RUN/model")
+    parser.add_argument("--minutes", type=float, default=30, help="training time (default: %(default)s)")
+    parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the model (default: %(default)s)")
+    parser.set_defaults(run=_finisher)
+
+
+def _finisher(chosen: argparse.Namespace) -> int:
+    from . import finishers
+
+    recipes: dict[str, Callable[[Path, Path, float], object]] = {
+        "flow": finishers.train_flow,
+        "decoder": finishers.train_decoder,
+        "upscaler": finishers.train_upscaler,
+        "frames": finishers.train_given_frames,
+    }
+    recipes[chosen.what](chosen.model, chosen.out, chosen.minutes)
+    print(f"The weights are in {chosen.out / 'model'}.")
+    return 0
+
+
 def _add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("evaluate", help="measure prompt following on held-out prompts")
-    parser.add_argument("--prompts", type=int, default=256, help="number of prompts, one clip each (default: %(default)s)")
+    parser.add_argument("--prompts", type=int, help="number of prompts, one clip each (default: 256; 128 for --composition)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a contact sheet there, PNG")
     parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the model (default: %(default)s)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1000, help="of prompts and noise (default: %(default)s)")
-    parser.add_argument("--batch", type=int, default=8, help="clips generated at once (default: %(default)s)")
+    parser.add_argument("--batch", type=int, help="clips generated at once (default: 8; 16 for --composition)")
     parser.add_argument("--rows", type=int, default=18, help="rows of the contact sheet (default: %(default)s)")
     parser.add_argument("--steps", type=int, help="sampler steps (default: the model's)")
     parser.add_argument("--guidance", type=float, help="guidance scale (default: the model's)")
     parser.add_argument("--sampler", help="sampler (default: the model's)")
+    parser.add_argument(
+        "--composition", action="store_true", help="measure prior and domain models together instead; see the options below"
+    )
+    _add_composition_options(
+        parser.add_argument_group("composition", "which part of the grid is made; what is there already is not made again")
+    )
     parser.set_defaults(run=_evaluate)
 
 
+def _add_composition_options(parser: argparse._ArgumentGroup) -> None:
+    parser.add_argument(
+        "--adapters", type=Path, default=Path("assets/pocket/adapters"), metavar="DIR", help="of the domain models (%(default)s)"
+    )
+    parser.add_argument("--domains", nargs="*", default=[], metavar="NAME", help="which of them (default: all)")
+    parser.add_argument(
+        "--strengths", type=float, default=[0.1, 0.2, 0.5, 1, 2, 5], help="gammas (default: %(default)s)", nargs="+", metavar="X"
+    )
+    parser.add_argument("--modes", default=["normalised", "paper"], help="default: %(default)s", nargs="+", metavar="X")
+    parser.add_argument("--schedules", default=["constant", "fading"], help="default: %(default)s", nargs="+", metavar="X")
+    parser.add_argument("--langevin", type=int, default=[0, 2], help="correction steps (default: %(default)s)", nargs="+", metavar="X")
+    parser.add_argument("--guidances", type=float, default=[2.0], help="guidance scales (default: %(default)s)", nargs="+", metavar="X")
+    parser.add_argument("--no-wrong-way", action="store_true", help="leave out the prior's guided output")
+    parser.add_argument("--seeds", type=int, default=3, help="of the noise (default: %(default)s)")
+    parser.add_argument("--frames", type=int, help="of a clip (default: the model's)")
+    parser.add_argument("--prior-words", choices=("same", "known"), default="same", help="whether the prior reads the style too")
+
+
+def _evaluate_composition(chosen: argparse.Namespace) -> int:
+    from ..checkpoints import load_text_to_video
+    from .composition_evaluation import Grid, find_models, run
+    from .composition_report import points_of, table, write_report
+    from .evaluate import print_progress
+
+    if chosen.json is None:
+        raise InvalidInput("The composition's readings need a place.", "Give one with --json FILE.")
+    grid = Grid(
+        strengths=tuple(chosen.strengths),
+        modes=tuple(chosen.modes),
+        schedules=tuple(chosen.schedules),
+        langevin=tuple(chosen.langevin),
+        guidances=tuple(chosen.guidances),
+        wrong_way=not chosen.no_wrong_way,
+        seeds=chosen.seeds,
+        prompts=128 if chosen.prompts is None else chosen.prompts,
+        batch=16 if chosen.batch is None else chosen.batch,
+        frames=chosen.frames,
+        steps=chosen.steps,
+        prior_guidance=chosen.guidance,
+        prior_words=chosen.prior_words,
+    )
+    pipe = load_text_to_video(chosen.model, chosen.device)
+    pipe.set_progress_bar_config(disable=True)
+    models = find_models(chosen.adapters, chosen.domains)
+    points = points_of(run(pipe, models, grid, chosen.json.with_suffix(".jsonl"), progress=print_progress))
+    print(table(points))
+    write_report(points, grid, chosen.json)
+    return 0
+
+
 def _evaluate(chosen: argparse.Namespace) -> int:
+    if chosen.composition:
+        return _evaluate_composition(chosen)
     from ..checkpoints import load_text_to_video
     from .evaluate import EvaluationSettings, evaluate, print_progress, write_json
     from .sheet import write_sheet
 
     settings = EvaluationSettings(
-        prompts=chosen.prompts,
+        prompts=256 if chosen.prompts is None else chosen.prompts,
         seed=chosen.seed,
-        batch=chosen.batch,
+        batch=8 if chosen.batch is None else chosen.batch,
         sheet_rows=chosen.rows if chosen.sheet else 0,
         num_inference_steps=chosen.steps,
         guidance_scale=chosen.guidance,

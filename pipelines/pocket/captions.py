@@ -79,6 +79,8 @@ PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
         "pixel": ("pixel art", "8 bit", "retro pixel", "pixel"),
     },
 }
+_MEANINGS = {tuple(phrase.split()): (name, key) for name, group in PHRASES.items() for key, phrases in group.items() for phrase in phrases}
+_LONGEST = max(map(len, _MEANINGS))
 PRIOR_STYLES = ("flat", "pixel")  # what the pocket model is trained on
 DOMAIN_STYLES = ("sketch", "neon")  # kept for small domain models
 GLUE = [
@@ -190,6 +192,24 @@ def plain_caption(attributes: Attributes) -> str:
 def words_of(prompt: str) -> list[str]:
     """The prompt as the tokenizer sees it: lower case, punctuation apart."""
     return re.findall(r"\w+|[^\w\s]", prompt.lower())
+
+
+def read_prompt(prompt: str) -> dict[str, str]:
+    """The attributes that a prompt names: attribute -> key of PHRASES; synonyms count, and the first mention of each.
+
+    Phrases are read from left to right, the longest first: the circle of "moving in a circle" is no ball.
+    """
+    named: dict[str, str] = {}
+    words, i = words_of(prompt), 0
+    while i < len(words):
+        for length in range(min(_LONGEST, len(words) - i), 0, -1):
+            if meaning := _MEANINGS.get(tuple(words[i : i + length])):
+                named.setdefault(*meaning)
+                break
+        else:
+            length = 1
+        i += length
+    return named
 
 
 def word_list() -> list[str]:

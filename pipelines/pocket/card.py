@@ -40,8 +40,9 @@ styles flat and pixel. Everything it has seen was rendered by `pipelines/pocket/
 ## Recipe
 
 Make-A-Video's order: a text-to-image model on single frames; inflation; a motion stage at the noisiest timesteps, where paths are
-decided; then clips of 4, 8 and 16 frames spanning the same two seconds (a frame-rate curriculum), a fifth of all batches staying single
-frames. Noise of clips: PYoCo's progressive prior, alpha 2.
+decided; then clips of 4, 8 and 16 frames spanning the same two seconds (a frame-rate curriculum), and at last 8 and 16 frames in turn
+for shapes; two fifths of all batches stay single frames. Most timesteps lie where shapes and paths are decided, at sigma / alpha from 4
+to 130. Noise of clips: PYoCo's progressive prior, alpha 2.
 In four of ten clips some frames are given clean (the first, first and last, every k-th, the first k).
 One in ten (object, colour, background) triples is held out of training, and the evaluation asks for nothing else.
 The network never sees the styles sketch and neon (only the patch basis is fitted on all four): they are kept for small domain models.

@@ -55,11 +55,11 @@ def path(attributes: Attributes, rng: np.random.Generator, times: np.ndarray) ->
             y = start + (end - start) * (t if attributes.motion == "down" else 1 - t)
             x[:] = u(0.28, 0.72)
         case "bounce":
-            ground, phase = high - u(0, 0.06), u(0, 1)
+            ground, phase = high - u(0, 0.06), u(0, 0.1)  # starts on the ground
             q = (2 * t + phase) % 1.0
             y = ground - (ground - low - u(0.02, 0.10)) * 4 * q * (1 - q)
         case "circle":
-            reach, phase = min(0.5 - r - 0.03, 0.27), u(0, 2 * np.pi)
+            reach, phase = min(0.5 - r - 0.03, 0.27), -np.pi / 2 + u(-0.2, 0.2)  # clockwise from the top
             turn = phase + 2 * np.pi * t * 15 / 16
             x, y = 0.5 + reach * np.cos(turn), 0.5 + reach * np.sin(turn)
         case "grow":

@@ -1,12 +1,13 @@
 """Words of the pocket world: many ways to say a thing, all of them known."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 
 import numpy as np
 import pytest
 
 from pipelines.pocket.captions import (
+    DOMAIN_STYLES,
     MAX_TOKENS,
     NAMES,
     PHRASES,
@@ -16,6 +17,7 @@ from pipelines.pocket.captions import (
     example_prompts,
     plain_caption,
     random_attributes,
+    read_prompt,
     unknown_words,
     vocabulary,
     word_list,
@@ -99,3 +101,26 @@ def test_words_are_listed_once_and_the_end_token_comes_last() -> None:
     words = word_list()
     assert len(words) == len(set(words))
     assert words[-1] == "<eos>"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_caption_is_read_back(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for _ in range(100):
+        attributes = random_attributes(rng, (*PRIOR_STYLES, *DOMAIN_STYLES))
+        named = read_prompt(caption(attributes, rng))
+        assert named.items() <= asdict(attributes).items()
+        assert read_prompt(plain_caption(attributes)) == asdict(attributes)
+
+
+def test_the_longest_phrase_and_the_first_mention_count() -> None:
+    assert read_prompt("A violet spaceship MOVING IN A CIRCLE, then a red ball") == {
+        "color": "purple",
+        "object": "rocket",
+        "motion": "circle",
+    }
+
+
+def test_a_prompt_of_other_words_names_nothing() -> None:
+    assert read_prompt("") == {}
+    assert read_prompt("an elephant plays chess") == {}

@@ -33,4 +33,12 @@ def test_one_command_trains_a_model_goes_on_after_a_stop_and_trains_a_finished_o
     assert (tmp_path / "video-16" / "loss.csv").stat().st_mtime_ns == trained
     further = ["train", "--out", str(tmp_path / "further"), "--minutes", "0.01", "--clips", "8", "--init", str(tmp_path / "model")]
     assert main(further) == 0
-    assert sorted(p.name for p in (tmp_path / "further").iterdir()) == ["clips", "model", "video-16", "video-8"]
+    assert sorted(p.name for p in (tmp_path / "further").iterdir()) == [
+        "clips",
+        "model",
+        "motion",
+        "shapes",
+        "video-16",
+        "video-4",
+        "video-8",
+    ]
