@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .defaults import GenerationDefaults
 from .errors import WeightsDamaged, WeightsMissing
+from .image_models import image_defaults, is_image_model, load_image_model
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +37,8 @@ def read_index(path: str | Path) -> dict[str, Any]:
 
 def read_defaults(path: str | Path) -> GenerationDefaults:
     """The model's own settings, without loading it."""
-    return GenerationDefaults.from_dict(read_index(path).get("generation") or {})
+    index = read_index(path)
+    return image_defaults(path) if is_image_model(index) else GenerationDefaults.from_dict(index.get("generation") or {})
 
 
 def weight_files(path: str | Path) -> list[Path]:
@@ -81,7 +83,7 @@ def check_weights(path: str | Path) -> None:
 
 
 def load_text_to_video(path: str | Path, device: str = "cpu", dtype: torch.dtype | None = None) -> TextToVideoPipeline:
-    """The pipeline of a model directory, on a device.
+    """The pipeline of a model directory, on a device; a text-to-image model is inflated (`image_models`).
 
     Raises:
         WeightsMissing, WeightsDamaged: with the file that is wrong.
@@ -90,6 +92,8 @@ def load_text_to_video(path: str | Path, device: str = "cpu", dtype: torch.dtype
 
     check_weights(path)
     try:
+        if is_image_model(read_index(path)):
+            return load_image_model(path, device, dtype)
         pipe = TextToVideoPipeline.from_pretrained(str(path), dtype=dtype)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise WeightsDamaged(f"The model in {str(path)!r} cannot be loaded ({error}).", REMEDY) from error

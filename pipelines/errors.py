@@ -5,7 +5,8 @@ StudioError
 │   └── UnsupportedFrames a number of frames this model cannot make
 ├── ModelError            a model that cannot be used
 │   ├── WeightsMissing    nothing where the weights should be
-│   └── WeightsDamaged    something there, but not readable or not ours
+│   ├── WeightsDamaged    something there, but not readable or not ours
+│   └── IncompatibleModels two models that do not share a latent space or a text encoder
 ├── OutOfMemory           the device has too little memory for this request
 ├── StorageError          a folder or file that cannot be read or written
 ├── JobError              a job that is not there, or not in a state that allows this
@@ -47,6 +48,10 @@ class WeightsMissing(ModelError):
 
 class WeightsDamaged(ModelError):
     """A weights file that cannot be read."""
+
+
+class IncompatibleModels(ModelError):
+    """Two models that cannot be composed."""
 
 
 class OutOfMemory(StudioError):

@@ -11,18 +11,13 @@ Everything new has "temporal" in its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 import torch.utils.checkpoint
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
-from diffusers.models.attention_processor import Attention
-from diffusers.models.embeddings import get_timestep_embedding
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401  (diffusers looks for this name when it loads our class)
 from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.unets.unet_3d_condition import UNet3DConditionOutput
@@ -30,136 +25,7 @@ from torch import nn
 
 from .errors import InvalidInput
 from .sparse_causal import SparseCausalAttnProcessor
-
-POSITION_CHANNELS = 32
-LAYOUT_WAVES = 5  # cosine waves along each side of a frame's layout
-REFERENCE_FPS = 8.0  # with a frame rate, a frame's position is its time, counted in frames of this rate
-
-
-@dataclass
-class FrameContext:
-    """What the temporal layers must know of the clip that is passing through, shared by all of them.
-
-    Args:
-        frames: f of the folded batch (b f). 1 switches every temporal layer off.
-        positions: (f,) of each frame, in frames.
-        fps: (b f, 1) frames a second, or None.
-        condition: (b f, c + 1, h, w) given frames and their mask, or None.
-        layout: (b f, c, k k) what `TemporalEmbedding` plans for each frame, or None.
-    """
-
-    frames: int = 1
-    positions: torch.Tensor | None = None
-    fps: torch.Tensor | None = None
-    condition: torch.Tensor | None = None
-    layout: torch.Tensor | None = None
-
-    @contextmanager
-    def holding(self, **values: Any) -> Iterator[None]:
-        """These values inside the `with`, the former ones after it."""
-        before = {name: getattr(self, name) for name in values}
-        self.__dict__.update(values)
-        try:
-            yield
-        finally:
-            self.__dict__.update(before)
-
-
-def sinusoid(values: torch.Tensor) -> torch.Tensor:
-    """Values (n,) as (n, POSITION_CHANNELS) sines and cosines of wavelengths from 6 to 600."""
-    return get_timestep_embedding(values, POSITION_CHANNELS, flip_sin_to_cos=True, downscale_freq_shift=0, max_period=100)
-
-
-def cosine_waves(h: int, w: int, like: torch.Tensor) -> torch.Tensor:
-    """The lowest LAYOUT_WAVES^2 waves of the two-dimensional cosine transform, (k k, h, w)."""
-    along = [torch.cos(torch.arange(LAYOUT_WAVES)[:, None] * torch.pi * (torch.arange(n) + 0.5) / n) for n in (h, w)]
-    return torch.einsum("kh,lw->klhw", *along).flatten(0, 1).to(like)
-
-
-class TemporalConv(nn.Conv1d):
-    """A convolution over time after a spatial one; at first the identity (Dirac kernel, zero bias). Make-A-Video, eq. 2."""
-
-    def __init__(self, channels: int, context: FrameContext) -> None:
-        super().__init__(channels, channels, kernel_size=3, padding=1)
-        nn.init.dirac_(self.weight)
-        nn.init.zeros_(self.bias)
-        self.context = context
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(b f, c, h, w) -> the same shape. As a (3, 1) 2D convolution over (f, h w), several times faster on a CPU."""
-        if self.context.frames == 1:
-            return x
-        h, w = x.shape[-2:]
-        y = x.unflatten(0, (-1, self.context.frames)).transpose(1, 2).flatten(3)
-        y = F.conv2d(y, self.weight.unsqueeze(-1), self.bias, padding=(1, 0))
-        return y.transpose(1, 2).flatten(0, 1).unflatten(2, (h, w))
-
-
-class TemporalAttention(nn.Module):
-    """Attention over time at each position, added to its input; at first zero (output weight and bias). Make-A-Video, eq. 3."""
-
-    def __init__(self, channels: int, heads: int, dim_head: int, position: bool, context: FrameContext) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(channels)
-        self.attention = Attention(channels, heads=heads, dim_head=dim_head)
-        nn.init.zeros_(self.attention.to_out[0].weight)
-        nn.init.zeros_(self.attention.to_out[0].bias)
-        self.position = nn.Linear(POSITION_CHANNELS, channels) if position else None
-        self.context = context
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(b f, n, c) -> the same shape."""
-        frames, n = self.context.frames, x.shape[1]
-        if frames == 1:
-            return x
-        y = self.norm(x.unflatten(0, (-1, frames)).transpose(1, 2).flatten(0, 1))  # (b n, f, c)
-        if self.position is not None and self.context.positions is not None:
-            y = y + self.position(sinusoid(self.context.positions).to(y.dtype))
-        y = self.attention(y)
-        return x + y.unflatten(0, (-1, n)).transpose(1, 2).flatten(0, 1)
-
-
-class TemporalEmbedding(nn.Module):
-    """Tells the network which moment a frame shows, and where things are then; at first nothing.
-
-    Where something is depends on the motion and on the moment, and on neither alone: "left" and "right" are the same on average over
-    a clip. Sums of the two learn that slowly, so words and moment are multiplied. The words are read one by one, and each channel
-    hears the loudest; trained on pictures, the pooled text has no ear for words of motion.
-
-    It answers with an addition to the timestep embedding, which is the same everywhere in a frame, and with a layout: an addition
-    to the first features that varies smoothly over the frame, as a sum of a few cosine waves. A UNet has no other sense of absolute
-    place than its padding.
-    """
-
-    def __init__(self, channels: int, first_channels: int, text_channels: int, frame_position: bool, frame_rate: bool) -> None:
-        super().__init__()
-        self.frame_position, self.frame_rate = frame_position, frame_rate
-        when = POSITION_CHANNELS * (frame_position + frame_rate)
-        self.linear_1 = nn.Linear(channels + when, channels)
-        self.when = nn.Linear(when, channels)
-        self.words = nn.Linear(text_channels, channels)
-        self.norm = nn.LayerNorm(channels)
-        self.linear_2 = nn.Linear(channels, channels)
-        self.layout = nn.Linear(channels, first_channels * LAYOUT_WAVES**2)
-        for last in (self.linear_2, self.layout):
-            nn.init.zeros_(last.weight)
-            nn.init.zeros_(last.bias)
-
-    def forward(self, emb: torch.Tensor, text: torch.Tensor, context: FrameContext) -> tuple[torch.Tensor, torch.Tensor]:
-        """emb (b f, d) and text (b f, n, e) -> an addition to emb (b f, d), and the layout's coefficients (b f, c, k k)."""
-        when = self._when(emb, context)
-        heard = self.norm(self.words(text).amax(dim=1))
-        moment = F.silu(self.linear_1(torch.cat([F.silu(emb), when], dim=-1))) + self.when(when) * heard
-        return self.linear_2(moment), self.layout(moment).unflatten(1, (-1, LAYOUT_WAVES**2))
-
-    def _when(self, emb: torch.Tensor, context: FrameContext) -> torch.Tensor:
-        """Sines and cosines of each frame's position and of the frame rate, (b f, m)."""
-        parts = []
-        if self.frame_position and context.positions is not None:
-            parts.append(sinusoid(context.positions).repeat(len(emb) // context.frames, 1))
-        if self.frame_rate:
-            parts.append(sinusoid(torch.full((len(emb),), REFERENCE_FPS, device=emb.device) if context.fps is None else context.fps))
-        return torch.cat(parts, dim=-1).to(emb.dtype)
+from .temporal_layers import REFERENCE_FPS, ClipGroupNorm, FrameContext, TemporalAttention, TemporalConv, TemporalEmbedding, cosine_waves
 
 
 class VideoUNet(UNet2DConditionModel):
@@ -172,6 +38,8 @@ class VideoUNet(UNet2DConditionModel):
         sparse_causal: spatial self-attention looks at the first and previous frame (Tune-A-Video).
         condition_frames: given frames enter as latent channels and one mask channel, 1 = given (Make-A-Video masks the others).
         frame_rate: frames a second are a condition, and positions are times.
+        clip_norm: the resnets' and the last normalisation are taken over all frames at once; None is where sparse-causal attention stands
+            without temporal convolutions and positions, for that is Tune-A-Video's network.
         image_config: every argument of `UNet2DConditionModel`.
     """
 
@@ -183,9 +51,12 @@ class VideoUNet(UNet2DConditionModel):
         sparse_causal: bool = False,
         condition_frames: bool = False,
         frame_rate: bool = False,
+        clip_norm: bool | None = None,
         **image_config: Any,
     ) -> None:
         super().__init__(**image_config)
+        if clip_norm is None:
+            clip_norm = sparse_causal and not (temporal_conv or frame_position)
         self.register_to_config(
             temporal_conv=temporal_conv,
             temporal_attention=temporal_attention,
@@ -193,8 +64,11 @@ class VideoUNet(UNet2DConditionModel):
             sparse_causal=sparse_causal,
             condition_frames=condition_frames,
             frame_rate=frame_rate,
+            clip_norm=clip_norm,
         )
         self.frame_context = FrameContext()
+        if clip_norm:
+            self._normalise_over_frames()
         if temporal_conv:
             self._add_convolutions()
         self._add_attention()
@@ -216,10 +90,15 @@ class VideoUNet(UNet2DConditionModel):
         sparse_causal: bool = False,
         condition_frames: bool = False,
         frame_rate: bool = False,
+        clip_norm: bool | None = None,
     ) -> VideoUNet:
-        """A video UNet with a copy of the image UNet's weights; for any clip it computes what that computes for each frame."""
+        """A video UNet with a copy of the image UNet's weights.
+
+        For any clip it computes what that computes for each frame; with sparse-causal attention or `clip_norm`, for equal frames only.
+        """
         image_config = {name: value for name, value in unet.config.items() if not name.startswith("_")}
-        video = cls(temporal_conv, temporal_attention, frame_position, sparse_causal, condition_frames, frame_rate, **image_config)
+        options = (temporal_conv, temporal_attention, frame_position, sparse_causal, condition_frames, frame_rate, clip_norm)
+        video = cls(*options, **image_config)
         video.load_state_dict({**video.state_dict(), **unet.state_dict()})
         video = video.to(device=unet.device)
         return video if unet.dtype == video.dtype else video.to(dtype=unet.dtype)
@@ -334,6 +213,12 @@ class VideoUNet(UNet2DConditionModel):
         mask = mask.to(sample.dtype)[:, None, :, None, None]
         both = torch.cat([given.to(sample.dtype) * mask, mask.expand(-1, 1, -1, *sample.shape[-2:])], dim=1)
         return both.transpose(1, 2).flatten(0, 1)
+
+    def _normalise_over_frames(self) -> None:
+        resnets = [m for m in self.modules() if isinstance(m, ResnetBlock2D)]
+        for owner, name in [(self, "conv_norm_out"), *((resnet, f"norm{i}") for resnet in resnets for i in (1, 2))]:
+            if isinstance(norm := getattr(owner, name), nn.GroupNorm):  # there is no last one in a network without groups
+                setattr(owner, name, ClipGroupNorm(norm, self.frame_context))
 
     def _add_convolutions(self) -> None:
         for resnet in [m for m in self.modules() if isinstance(m, ResnetBlock2D)]:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from diffusers.models.attention_processor import Attention
 
 if TYPE_CHECKING:
-    from .inflation import FrameContext
+    from .temporal_layers import FrameContext
 
 
 def first_and_previous(tokens: torch.Tensor, frames: int) -> torch.Tensor:

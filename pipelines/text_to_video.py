@@ -66,6 +66,7 @@ class TextToVideoPipeline(DiffusionPipeline):
         self.register_modules(vae=vae, text_encoder=text_encoder, tokenizer=tokenizer, unet=unet, scheduler=scheduler)
         self.register_to_config(generation=generation)
         self._interrupt = False
+        self._timesteps: torch.Tensor | None = None
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str, **options: Any) -> TextToVideoPipeline:
@@ -93,6 +94,11 @@ class TextToVideoPipeline(DiffusionPipeline):
     def interrupt(self) -> bool:
         """True once the running call has been asked to stop; set `pipe._interrupt = True` to ask."""
         return self._interrupt
+
+    @property
+    def timesteps(self) -> torch.Tensor | None:
+        """Of the running call, or of the last one; where a sampler was named, `scheduler` does not know them."""
+        return self._timesteps
 
     @torch.no_grad()
     def __call__(
@@ -155,6 +161,7 @@ class TextToVideoPipeline(DiffusionPipeline):
         with self._precision(device):
             text = self._encode(prompts, negative_prompt, guided=guidance_scale > 1, device=device)
             scheduler.set_timesteps(steps, device=device)
+            self._timesteps = scheduler.timesteps
             shape = self._latent_shape(len(prompts), frames, height, width)
             latents = self._initial(shape, latents, prior, generator, device) * scheduler.init_noise_sigma
             denoised = latents

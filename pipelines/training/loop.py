@@ -69,6 +69,8 @@ def train(
     config: LoopConfig,
     is_new: Callable[[str], bool] = lambda name: False,
     sample: Callable[[nn.Module, str], None] | None = None,
+    on_step: Callable[[Progress, float], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
     """Trains `model` in place until the budget is spent, resuming from `folder` where there is a checkpoint.
 
@@ -78,6 +80,8 @@ def train(
         folder: checkpoints, `loss.csv` and whatever `sample` writes.
         is_new: true for names of parameters that start from nothing (they learn faster).
         sample: called with the model under its averaged weights and a tag.
+        on_step: told the progress and the loss after each step.
+        should_stop: asked before each step; the run then ends as if its budget were spent, and can go on later.
 
     At the end, and while `sample` runs, the model holds the averaged weights.
     """
@@ -88,11 +92,21 @@ def train(
     trained = [p for p in model.parameters() if p.requires_grad]
     ema = EMAModel(trained, decay=config.ema_decay, foreach=True)
     accelerator.register_for_checkpointing(ema)
-    run = _Run(accelerator, model, optimizer, ema, trained, folder, config, sample, _resume(accelerator, folder))
+    watch = _Watch(sample, on_step, should_stop)
+    run = _Run(accelerator, model, optimizer, ema, trained, folder, config, watch, _resume(accelerator, folder))
     with ThreadPoolExecutor(1) as ahead, _LossLog(folder / "loss.csv", run.progress) as log:
         run.to_the_end(batch_at, ahead, log)
     ema.copy_to(trained)
     return run.progress
+
+
+@dataclass(frozen=True)
+class _Watch:
+    """Whom a run tells, and who may end it; see `train`."""
+
+    sample: Callable[[nn.Module, str], None] | None
+    on_step: Callable[[Progress, float], None] | None
+    should_stop: Callable[[], bool]
 
 
 @dataclass
@@ -106,7 +120,7 @@ class _Run:
     trained: list[nn.Parameter]
     folder: Path
     config: LoopConfig
-    sample: Callable[[nn.Module, str], None] | None
+    watch: _Watch
     progress: Progress
 
     def to_the_end(self, batch_at: Callable[[int], Batch], ahead: ThreadPoolExecutor, log: _LossLog) -> None:
@@ -114,7 +128,7 @@ class _Run:
         progress, saved_at = self.progress, self.progress.seconds
         coming = ahead.submit(batch_at, progress.step)
         last = time.perf_counter()
-        while progress.seconds < self.config.seconds:
+        while progress.seconds < self.config.seconds and not self.watch.should_stop():
             batch = {name: value.to(self.accelerator.device, non_blocking=True) for name, value in coming.result().items()}
             coming = ahead.submit(batch_at, progress.step + 1)
             loss = self._step(batch)
@@ -122,12 +136,14 @@ class _Run:
             progress.step += 1
             progress.seconds += min(now - last, LONGEST_STEP_S)
             last = now
-            log.add(progress, loss)
+            value = log.add(progress, loss)
+            if self.watch.on_step is not None:
+                self.watch.on_step(progress, value)
             if progress.seconds - saved_at > self.config.checkpoint_every_s:
                 self._save()
                 saved_at = progress.seconds
-            if self.sample is not None and progress.seconds - progress.sampled_at > self.config.sample_every_s:
-                self._draw(self.sample)
+            if self.watch.sample is not None and progress.seconds - progress.sampled_at > self.config.sample_every_s:
+                self._draw(self.watch.sample)
                 last = time.perf_counter()
         self._save()
 
@@ -209,7 +225,8 @@ class _LossLog:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    def add(self, progress: Progress, loss: torch.Tensor) -> None:
+    def add(self, progress: Progress, loss: torch.Tensor) -> float:
+        """The loss as a number. Raises FloatingPointError when it is none."""
         value = float(loss.detach())
         if not math.isfinite(value):
             raise FloatingPointError(f"The loss is {value} at step {progress.step}. Lower the learning rate and resume.")
@@ -219,3 +236,4 @@ class _LossLog:
             self.file.flush()
             print(f"step {progress.step}  {progress.seconds:.0f} s  loss {self.sum / self.count:.4f}", flush=True)
             self.sum, self.count = 0.0, 0
+        return value

@@ -17,15 +17,15 @@ class ObjectiveConfig:
 
     Args:
         noise_prior: of the noise over a clip's frames; training and sampling must use the same one (PYoCo, section 4).
+        focus: a part of the schedule, 0 the cleanest and 1 the noisiest timestep, in which `focus_share` of the timesteps are drawn.
+        focus_share: the others are drawn from all of the schedule.
         sigma_floor: the x0 error is divided by max(sigma, floor)^2, so that nearly clean inputs do not rule the loss.
-        noisiest_share: only this share of the schedule, its noisiest end, is drawn from.
-        timestep_shift: s > 1 draws more of the noisiest timesteps, u -> s u / (1 + (s - 1) u) for uniform u.
     """
 
     noise_prior: NoisePrior = field(default_factory=NoisePrior)
+    focus: tuple[float, float] = (0.0, 1.0)
+    focus_share: float = 1.0
     sigma_floor: float = 0.2
-    noisiest_share: float = 1.0
-    timestep_shift: float = 1.0
 
 
 class DenoisingObjective(nn.Module):
@@ -70,10 +70,10 @@ class DenoisingObjective(nn.Module):
         return latents.unflatten(0, (b, f)).transpose(1, 2)
 
     def _timesteps(self, count: int, generator: torch.Generator, device: torch.device) -> torch.Tensor:
-        shift, share, total = self.config.timestep_shift, self.config.noisiest_share, len(self.alphas_cumprod)
-        u = torch.rand(count, generator=generator, device=device)
-        shifted = shift * u / (1 + (shift - 1) * u)
-        return ((1 - share + share * shifted) * total).long().clamp(max=total - 1)
+        (low, high), total = self.config.focus, len(self.alphas_cumprod)
+        u, chosen = torch.rand(2, count, generator=generator, device=device)
+        u = torch.where(chosen < self.config.focus_share, low + (high - low) * u, u)
+        return (u * total).long().clamp(max=total - 1)
 
     def _predict(self, noisy: torch.Tensor, t: torch.Tensor, clean: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         text = self.text_encoder(input_ids=batch["input_ids"])

@@ -9,8 +9,9 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from pipelines.errors import InvalidInput
-from pipelines.inflation import FrameContext, TemporalAttention, TemporalConv, VideoUNet
+from pipelines.inflation import VideoUNet
 from pipelines.sparse_causal import first_and_previous
+from pipelines.temporal_layers import FrameContext, TemporalAttention, TemporalConv
 from tests.tiny import tiny_image_unet
 
 FRAMES = 5

@@ -100,6 +100,12 @@ def test_an_interrupted_run_stops_within_one_step(pipe: TextToVideoPipeline) -> 
     assert frames.shape == (1, 16, 64, 64, 3)
 
 
+def test_a_callback_can_see_which_timesteps_the_sampler_takes(pipe: TextToVideoPipeline) -> None:
+    pipe("a red ball", num_inference_steps=3, num_frames=2, sampler="dpm++", generator=seed(1))
+    assert pipe.timesteps is not None
+    assert len(pipe.timesteps) == 3
+
+
 def test_the_callback_sees_a_guess_that_ends_as_the_result(pipe: TextToVideoPipeline) -> None:
     guesses: list[torch.Tensor] = []
 

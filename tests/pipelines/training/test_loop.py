@@ -92,3 +92,17 @@ def test_a_loss_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:
 
     with pytest.raises(FloatingPointError, match="step 1"):
         train(Broken(), batch_at, tmp_path, config(1.0))
+
+
+def test_each_step_is_told_with_its_loss(tmp_path: Path) -> None:
+    told: list[tuple[int, float]] = []
+    done = train(Line(), batch_at, tmp_path, config(0.3), on_step=lambda progress, loss: told.append((progress.step, loss)))
+    assert [step for step, _ in told] == list(range(1, done.step + 1))
+    assert told[-1][1] < told[0][1]
+
+
+def test_a_run_that_is_stopped_early_goes_on_from_there(tmp_path: Path) -> None:
+    steps: list[int] = []
+    stopped = train(Line(), batch_at, tmp_path, config(60), on_step=lambda p, _: steps.append(p.step), should_stop=lambda: len(steps) >= 7)
+    assert stopped.step == 7
+    assert train(Line(), batch_at, tmp_path, config(stopped.seconds + 0.2)).step > 7
