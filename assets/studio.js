@@ -16,11 +16,10 @@
     }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   };
 
-  const field = () => document.querySelector("#prompt textarea");
-  const shown = (id) => {
-    const button = document.querySelector(`button#${id}, #${id} button`);
-    return button && button.offsetParent !== null && !button.disabled ? button : null;
-  };
+  // Of several forms, the one in view.
+  const visible = (selector) => [...document.querySelectorAll(selector)].find((each) => each.offsetParent !== null && !each.disabled) || null;
+  const field = () => visible(".prompt-field textarea");
+  const shown = (name) => visible(`.run-row :is(button.${name}, .${name} button)`);
 
   const insert = (words) => {
     const prompt = field();
@@ -54,16 +53,16 @@
 
   // What was asked for comes into view.
   document.addEventListener("click", (event) => {
-    const asked = event.target.closest('#shelf [data-do="show"], #shelf [data-do="follow"]');
-    const ran = window.innerWidth <= 860 && event.target.closest("#run, [data-do='rerun']");
-    if (asked || ran) document.querySelector("#stage")?.scrollIntoView({ block: "start", behavior: "smooth" });
+    const asked = event.target.closest('.shelf [data-do="show"], .shelf [data-do="follow"]');
+    const ran = window.innerWidth <= 860 && event.target.closest(".run-row .run, [data-do='rerun']");
+    if (asked || ran) visible("#stage, #wall")?.scrollIntoView({ block: "start", behavior: "smooth" });
   });
 
   // A double click on Run must not stop what it has just started.
   let started = -Infinity;
   document.addEventListener("click", (event) => {
-    if (event.target.closest("#run")) started = event.timeStamp;
-    else if (event.target.closest("#stop") && event.timeStamp - started < 450) event.stopImmediatePropagation();
+    if (event.target.closest(".run-row .run")) started = event.timeStamp;
+    else if (event.target.closest(".run-row .stop") && event.timeStamp - started < 450) event.stopImmediatePropagation();
   }, true);
 
   document.addEventListener("keydown", (event) => {
@@ -71,7 +70,7 @@
       event.preventDefault();
       if (document.activeElement?.type === "number") document.activeElement.blur(); // its slider brings the value into the range
       setTimeout(() => (shown("run") || shown("another"))?.click(), 50);
-    } else if (event.key === "Escape" && !document.querySelector("ul.options, [role=listbox]")) {
+    } else if (event.key === "Escape" && !document.querySelector("ul.options, [role=listbox], .wall-loupe[data-pinned]")) {
       shown("stop")?.click();
     } else if (event.key === " " && event.target.closest?.("[data-toggle-play]")) {
       event.preventDefault();

@@ -13,10 +13,10 @@ from .engine import Engine
 from .examples import FOLDER
 from .jobs import State
 from .settings import Settings
-from .tabs import QUICK, endpoints, gallery, text_to_video, views
+from .tabs import QUICK, controls, endpoints, gallery, one_shot, prior_strength, text_to_video, views
 
 HEADER_SECONDS = 2.0
-MAX_UPLOAD = "64mb"  # the largest file that the gallery takes
+MAX_UPLOAD = "512mb"  # the largest file that the page takes: a minute from a telephone
 
 
 def build(engine: Engine) -> gr.Blocks:
@@ -24,12 +24,20 @@ def build(engine: Engine) -> gr.Blocks:
     with gr.Blocks(title="Prior Studio", fill_width=True, analytics_enabled=False) as page:
         endpoints.render(engine)  # first: names go to whoever asks for them first
         header = gr.HTML(header_line(engine), elem_id="header", apply_default_css=False, js_on_load=None)
+        errand, wall_form = gr.Textbox(visible="hidden", label="Errand", elem_id="errand"), controls.form_memory()
         with gr.Tabs(selected="text-to-video", elem_id="tabs") as tabs:
+            known = (errand, engine.settings.model_dir.name, engine.domain_models(), frame_limits(engine))
             with gr.Tab("Text to video", id="text-to-video"):
-                making = text_to_video.render(tabs, engine.settings.model_dir.name, frame_limits(engine))
+                making = text_to_video.render(tabs, *known)
+            with gr.Tab("One-shot tuning", id="one-shot"):
+                editing = one_shot.render(tabs, errand, engine.settings.model_dir, frame_limits(engine))
+            with gr.Tab("Prior strength", id="prior-strength"):
+                comparing = prior_strength.render(wall_form, tabs, *known)
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
                 past = gallery.render(gallery_tab)
         desk = text_to_video.listen(making, engine, page)
+        prior_strength.listen(comparing, engine, page, desk)
+        one_shot.listen(editing, engine, page, desk)
         gallery.listen(past, engine, desk)
         clock = gr.Timer(HEADER_SECONDS)
         clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
@@ -65,7 +73,10 @@ def launch_arguments(settings: Settings) -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.css(),
         "head": theme.head(),
-        "allowed_paths": [str(data / "clips"), str(data / "previews"), str(FOLDER)],
+        "allowed_paths": [
+            *(str(data / name) for name in ("clips", "previews", "walls", "domain_models", "tuned_models", "shared")),
+            str(FOLDER),
+        ],
         "max_file_size": MAX_UPLOAD,
         "footer_links": ["api"],  # the header links to it; the footer itself is hidden
         "run_history": False,  # the gallery is the history, and it is complete

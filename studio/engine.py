@@ -14,43 +14,35 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pipelines.checkpoints import read_defaults
 from pipelines.defaults import GenerationDefaults
-from pipelines.errors import JobError, OutOfMemory, StorageError, StudioError, UnsupportedFrames
+from pipelines.domain_models import DomainModel
+from pipelines.errors import JobError, OutOfMemory, StorageError, StudioError
 
-from . import media
-from .events import FINAL, Done, Event, Failed, Loading, Queued, Step, Stopped
-from .history import History, Store
-from .jobs import JobQueue, State
-from .requests import Request, parse_request
+from . import editing, media
+from .cells import Walls
+from .comparison import WallState, clips_of
+from .domain_training import keep_clips
+from .events import FINAL, Done, Event, Failed, Learning, Loading, Queued, Step, Stopped
+from .fields import slug
+from .history import ClipRecord, History, Store
+from .jobs import Job, JobQueue, QueuedJob, State
+from .kinds import KINDS
+from .making import Bench, Making
+from .requests import ComparisonRequest, Request, TextToVideoRequest, TuningRequest, parse_text_to_video
 from .residency import Load, MemoryReport, ModelPool, ResidentModel
 from .settings import Settings
-from .text_to_video import Making, make
+from .tuned_models import TunedRecord
 
 __all__ = ["Done", "Engine", "Event", "Failed", "Loading", "Queued", "QueuedJob", "Step", "Stopped"]
 
 log = logging.getLogger(__name__)
-INTERRUPTED = "The studio was closed while this job ran. Run it again to make the video."
-
-
-@dataclass(frozen=True)
-class QueuedJob:
-    """A line of the queue: waiting, running, or interrupted by a restart.
-
-    `position` is 1 for the next to run, 0 for one that does not wait. `thumbnail` is its newest picture, if it has one.
-    """
-
-    id: str
-    position: int
-    state: State
-    prompt: str
-    thumbnail: Path | None
+INTERRUPTED = "The studio was closed while this job ran. Run it again to go on."
 
 
 class Engine:
@@ -78,6 +70,9 @@ class Engine:
         self.pool = ModelPool(settings.device, load)
         self._store = Store(settings.database)
         self.history = History(self._store, settings.data_dir)
+        self.walls = Walls(self.history)
+        self.bench = Bench(settings, self.pool, self.history, self.walls, self._tell)
+        self.tuned_models = self.bench.tuned_models
         self._jobs = JobQueue(self._store, settings.max_queue)
         self._jobs.recover()
 
@@ -111,15 +106,12 @@ class Engine:
         """Puts a job at the end of the queue; returns its id at once.
 
         Raises:
-            UnsupportedFrames: when the model cannot make that many.
+            InvalidInput: when the model cannot make it.
             ModelError: when there is no model to ask.
             StorageError: when there is no room for the result.
             JobError: when too many jobs wait.
         """
-        limits = self.defaults()
-        if not limits.min_frames <= request.frames <= limits.max_frames:
-            remedy = f"This model makes {limits.min_frames} to {limits.max_frames} frames."
-            raise UnsupportedFrames(f"{request.frames} frames were asked for.", remedy)
+        KINDS[request.kind].check(request, self.bench)
         media.check_folder(self.settings.data_dir)
         job_id = self._jobs.add(request)
         self._tell()
@@ -141,9 +133,9 @@ class Engine:
             case State.RUNNING:
                 return Loading(job_id, self._model_name)
             case State.DONE:
-                return Done(job_id, self.history.of_job(job_id))
+                return Done(job_id, self._clips(job))
             case State.STOPPED:
-                return Stopped(job_id, self.history.of_job(job_id))
+                return Stopped(job_id, self._clips(job))
         return Failed(job_id, job.error or INTERRUPTED)
 
     def watch(self, job_id: str, timeout: float | None = None) -> Iterator[Event]:
@@ -193,28 +185,78 @@ class Engine:
         self._jobs.move(job_id, position)
         self._tell()
 
+    def move_by(self, job_id: str, places: int) -> None:
+        """Moves a waiting job by some places; of one that does not wait, nothing."""
+        if place := self._jobs.position(job_id):
+            self.move(job_id, place + places)
+
     def queue(self) -> list[QueuedJob]:
         """The running job, the waiting ones in order, and those that a restart interrupted."""
-        lines = [QueuedJob(job.id, 0, job.state, job.request.prompt, self._picture(job.id)) for job in self._jobs.listed(State.RUNNING)]
-        waiting = enumerate(self._jobs.listed(State.QUEUED), start=1)
-        lines += [QueuedJob(job.id, i, job.state, job.request.prompt, None) for i, job in waiting]
-        interrupted = self._jobs.listed(State.INTERRUPTED)
-        return lines + [QueuedJob(job.id, 0, job.state, job.request.prompt, self._picture(job.id)) for job in interrupted]
+        listed = [(job, 0) for job in self._jobs.listed(State.RUNNING)]
+        listed += [(job, place) for place, job in enumerate(self._jobs.listed(State.QUEUED), start=1)]
+        listed += [(job, 0) for job in self._jobs.listed(State.INTERRUPTED)]
+        return [
+            QueuedJob(job.id, place, job.state, job.request.headline, None if place else self._picture(job), job.request.kind)
+            for job, place in listed
+        ]
 
-    def active_job(self) -> str | None:
-        """The job that has the device."""
+    def active_job(self, kind: str | None = None) -> str | None:
+        """The job that has the device; of one kind, or any."""
         with self._changed:
-            return self._active.job_id if self._active else None
+            return self._active.job_id if self._active and kind in (None, self._active.request.kind) else None
+
+    def recent_jobs(self, kind: str, limit: int = 1) -> list[str]:
+        """The newest jobs of a kind, whatever became of them, the newest first."""
+        return self._jobs.recent(kind, limit)
 
     def request_of(self, job_id: str) -> Request:
         """What a job was asked to make."""
         return self._jobs.get(job_id).request
+
+    def wall(self, job_id: str) -> WallState:
+        """A comparison and the cells it has.
+
+        Raises:
+            JobError: when there is no such comparison.
+        """
+        request = self.request_of(job_id)
+        if not isinstance(request, ComparisonRequest):
+            raise JobError(f"The job {job_id!r} is no comparison.", "Open it where it was made.")
+        picks = self.walls.picks(job_id)
+        cells = {made.index: made for made in self.walls.cells(job_id)}
+        return WallState(job_id, request, self.status(job_id), cells, picks[0].cell if picks else None)
 
     # -- Models and files ---------------------------------------------------------------------------------------------
 
     def defaults(self) -> GenerationDefaults:
         """The model's own settings and limits, read without loading it."""
         return read_defaults(self.settings.model_dir)
+
+    def domain_models(self) -> list[DomainModel]:
+        """Those that ship with the model, then a person's own."""
+        return self.bench.domain_models()
+
+    def keep_clips(self, files: Sequence[str | Path]) -> Path:
+        """Uploaded clips as a folder that a training can read now and after a restart."""
+        return keep_clips(files, self.settings.data_dir)
+
+    def add_tuned_model(self, path: str | Path) -> TunedRecord:
+        """Takes the file of a tuned model; raises ModelError for one that belongs to another model, if that is loaded already."""
+        record = self.tuned_models.add(Path(path))
+        try:
+            editing.check_base(record, self.bench)
+        except StudioError:
+            self.tuned_models.delete(record.name)
+            raise
+        return record
+
+    def delete_tuned_model(self, name: str) -> None:
+        """Removes a tuned model for good; raises JobError while it is being tuned."""
+        with self._changed:
+            request = self._active.request if self._active else None
+        if isinstance(request, TuningRequest) and slug(request.name) == name:
+            raise JobError(f"The tuned model {name!r} is learning now.", "Stop it first.")
+        self.tuned_models.delete(name)
 
     def resident(self) -> list[ResidentModel]:
         """The loaded models."""
@@ -224,13 +266,13 @@ class Engine:
         """Memory of the device."""
         return self.pool.memory()
 
-    def restore(self, path: str | Path) -> Request:
+    def restore(self, path: str | Path) -> TextToVideoRequest:
         """The settings inside an MP4 that the studio wrote.
 
         Raises:
             InvalidInput: when it is not one.
         """
-        return parse_request(media.read_metadata(Path(path))["request"])
+        return parse_text_to_video(media.read_metadata(Path(path))["request"])
 
     def gif(self, clip_id: str) -> Path:
         """The video as a GIF, made when it is first asked for."""
@@ -246,12 +288,23 @@ class Engine:
     def _model_name(self) -> str:
         return self.settings.model_dir.name
 
-    def _picture(self, job_id: str) -> Path | None:
-        event = self._live.get(job_id)
+    def _picture(self, job: Job) -> Path | None:
+        event = self._live.get(job.id)
         if isinstance(event, Step) and event.preview:
             return event.preview
-        clips = self.history.of_job(job_id)
+        if isinstance(event, Learning) and event.sample:
+            return event.sample
+        if isinstance(job.request, TuningRequest):
+            record = self.tuned_models.find(slug(job.request.name))
+            return record.thumbnail if record else None
+        clips = self._clips(job)
         return clips[-1].thumbnail if clips else None
+
+    def _clips(self, job: Job) -> tuple[ClipRecord, ...]:
+        """What a job has given."""
+        if isinstance(job.request, ComparisonRequest):
+            return clips_of({made.index: made for made in self.walls.cells(job.id)})
+        return self.history.of_job(job.id)
 
     def _tell(self, event: Event | None = None) -> None:
         """Wakes every observer, with a new state of a running job if there is one."""
@@ -311,8 +364,7 @@ class Engine:
         self._tell(lost)
 
     def _make(self, making: Making) -> None:
-        with self.pool.borrow(self.settings.model_dir) as resident:
-            make(making, resident, self.history, self._tell)
+        KINDS[making.request.kind].make(making, self.bench)
 
     def _warm_up(self) -> None:
         with self.pool.borrow(self.settings.model_dir):

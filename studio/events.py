@@ -1,10 +1,11 @@
-"""What an observer of a job sees, in order: Queued, Loading, Step ..., then one of Done, Stopped and Failed."""
+"""What an observer of a job sees, in order: Queued, Loading, Step ... (or Learning ...), then one of Done, Stopped and Failed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from .cells import MadeCell
 from .history import ClipRecord
 
 
@@ -43,8 +44,33 @@ class Step:
 
 
 @dataclass(frozen=True)
+class CellStep(Step):
+    """A step of a comparison: `cell` is the place of the video that is made now, `cells` are those that are there."""
+
+    cell: int = 0
+    cells: tuple[MadeCell, ...] = ()
+
+
+@dataclass(frozen=True)
+class Learning:
+    """Training step `index` is done; `progress` is the share of the whole from 0 to 1.
+
+    `losses` are (minutes, loss), thinned for a plot; `sample` is a looping WebP of what the model draws now; `notes` are sentences on
+    what was done to the clips. Step 0 is the reading of the clips.
+    """
+
+    job_id: str
+    index: int
+    progress: float
+    losses: tuple[tuple[float, float], ...]
+    sample: Path | None
+    seconds_left: float | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Done:
-    """All videos are there."""
+    """All is there; of a training, no clips."""
 
     job_id: str
     clips: tuple[ClipRecord, ...]
@@ -52,7 +78,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Stopped:
-    """Somebody stopped it; `clips` are the variations that were finished before."""
+    """Somebody stopped it; `clips` are the videos that were finished before."""
 
     job_id: str
     clips: tuple[ClipRecord, ...]
@@ -66,5 +92,5 @@ class Failed:
     error: str
 
 
-Event = Queued | Loading | Step | Done | Stopped | Failed
+Event = Queued | Loading | Step | Learning | Done | Stopped | Failed
 FINAL = (Done, Stopped, Failed)

@@ -14,7 +14,7 @@ from pathlib import Path
 from pipelines.errors import InvalidInput, JobError
 from pipelines.pocket.captions import example_prompts
 
-from .requests import TextToVideoRequest, parse_request
+from .requests import TextToVideoRequest, parse_text_to_video
 from .settings import ROOT, Settings
 
 FOLDER = ROOT / "assets" / "examples"
@@ -40,7 +40,7 @@ def examples(folder: Path = FOLDER) -> list[Example]:
     found = []
     for video in sorted(folder.glob("*.mp4")):
         try:
-            found.append(Example(video.stem, video, parse_request(video.with_suffix(".json").read_bytes())))
+            found.append(Example(video.stem, video, parse_text_to_video(video.with_suffix(".json").read_bytes())))
         except (OSError, InvalidInput):
             continue
     return found

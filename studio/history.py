@@ -6,20 +6,20 @@ The store owns the database and the clips' files. The queue (`jobs.py`) keeps it
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Select, create_engine, event, func, select
+from sqlalchemy import Engine, Select, create_engine, event, func, inspect, select, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pipelines.errors import JobError, StorageError
 
-from .requests import Request, parse_request
+from .requests import TextToVideoRequest, parse_text_to_video
 
 
 class Base(DeclarativeBase):
@@ -40,6 +40,7 @@ class Clip(Base):
     width: Mapped[int]
     height: Mapped[int]
     created: Mapped[datetime]
+    weights: Mapped[str] = mapped_column(default="")  # a fingerprint; a clip of an earlier version has none
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class ClipRecord:
     job_id: str
     path: Path
     thumbnail: Path
-    request: Request
+    request: TextToVideoRequest
     created: datetime
     width: int
     height: int
@@ -110,6 +111,7 @@ class Store:
             event.listen(self.database, "connect", _write_ahead)
         with self._translated():
             Base.metadata.create_all(self.database)
+            _add_new_columns(self.database)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -144,8 +146,10 @@ class History:
         self.store = store
         self.data_dir = data_dir
 
-    def add(self, *, id: str, job_id: str, path: Path, request: Request, width: int, height: int) -> ClipRecord:
-        """Records a video whose files are written."""
+    def add(
+        self, *, id: str, job_id: str, path: Path, request: TextToVideoRequest, width: int, height: int, weights: str = ""
+    ) -> ClipRecord:
+        """Records a video whose files are written; `weights` is the fingerprint of what made it."""
         clip = Clip(
             id=id,
             job_id=job_id,
@@ -155,10 +159,18 @@ class History:
             width=width,
             height=height,
             created=datetime.now(UTC).replace(tzinfo=None),
+            weights=weights,
         )
         with self.store.write() as session:
             session.add(clip)
         return self._record(clip)
+
+    def find(self, request: TextToVideoRequest, weights: str) -> ClipRecord | None:
+        """The newest video with exactly these settings and weights whose file is still there."""
+        query = select(Clip).where(Clip.prompt == request.prompt, Clip.weights == weights).order_by(Clip.number.desc())
+        with self.store.read() as session:
+            records = (self._record(clip) for clip in session.scalars(query))
+            return next((record for record in records if record.request == request and record.path.exists()), None)
 
     def clips(self, search: str = "", limit: int = 60, offset: int = 0) -> list[ClipRecord]:
         """Newest first; `search` is words that the prompt must all contain."""
@@ -175,6 +187,11 @@ class History:
         """A job's videos, in the order they were made."""
         with self.store.read() as session:
             return tuple(self._record(clip) for clip in session.scalars(select(Clip).where(Clip.job_id == job_id).order_by(Clip.number)))
+
+    def named(self, clip_ids: Collection[str]) -> dict[str, ClipRecord]:
+        """The videos of these ids that are there."""
+        with self.store.read() as session:
+            return {clip.id: self._record(clip) for clip in session.scalars(select(Clip).where(Clip.id.in_(clip_ids)))}
 
     def get(self, clip_id: str) -> ClipRecord:
         """The video of that id.
@@ -204,7 +221,7 @@ class History:
 
     def _record(self, clip: Clip) -> ClipRecord:
         path = self.data_dir / clip.path
-        request = parse_request(clip.request)
+        request = parse_text_to_video(clip.request)
         created = clip.created.replace(tzinfo=UTC)
         return ClipRecord(clip.id, clip.job_id, path, path.with_suffix(".png"), request, created, clip.width, clip.height)
 
@@ -220,6 +237,16 @@ def _row(session: Session, clip_id: str) -> Clip:
     if clip is None:
         raise JobError(f"There is no video {clip_id!r} in the history.", "It may have been deleted; reload the gallery.")
     return clip
+
+
+def _add_new_columns(database: Engine) -> None:
+    """Text columns that an earlier version of the studio did not have yet come to its tables, empty."""
+    for table in Base.metadata.sorted_tables:
+        present = {column["name"] for column in inspect(database).get_columns(table.name)}
+        with database.begin() as connection:
+            for column in table.columns:
+                if column.name not in present:
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} VARCHAR NOT NULL DEFAULT ''"))
 
 
 def _write_ahead(connection: Any, _: object) -> None:

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from pathlib import Path
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -54,6 +55,22 @@ class Job:
     state: State
     request: Request
     error: str
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A line of the queue: waiting, running, or interrupted by a restart.
+
+    `position` is 1 for the next to run, 0 for one that does not wait. `prompt` is what it is about, in words. `thumbnail` is its newest
+    picture, if it has one.
+    """
+
+    id: str
+    position: int
+    state: State
+    prompt: str
+    thumbnail: Path | None
+    kind: str = "text_to_video"
 
 
 class JobQueue:
@@ -128,6 +145,12 @@ class JobQueue:
         """All jobs in a state, in the order they run."""
         with self.store.read() as session:
             return [_job(row) for row in session.scalars(select(JobRow).where(JobRow.state == state).order_by(JobRow.rank))]
+
+    def recent(self, kind: str, limit: int = 1) -> list[str]:
+        """The newest jobs of a kind, whatever became of them, the newest first."""
+        with self.store.read() as session:
+            query = select(JobRow.id).where(JobRow.request.startswith(f'{{"kind":"{kind}"', autoescape=True))
+            return list(session.scalars(query.order_by(JobRow.number.desc()).limit(limit)))
 
     def position(self, job_id: str) -> int:
         """Place among the waiting jobs, 1 is next; 0 when it does not wait."""

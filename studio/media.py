@@ -22,6 +22,7 @@ from PIL import Image
 
 from pipelines.errors import InvalidInput, StorageError
 
+KEY_EVERY = 12  # frames: any frame is found by decoding at most so many, which keeps stepping and the wall quick
 SHOWN_SIDE = 256  # pixels: clips smaller than this are enlarged
 MIN_FREE_BYTES = 64 * 2**20
 REMEDY = "Check that the folder is writable and has free space, or choose another with --data."
@@ -52,12 +53,13 @@ def write_mp4(frames: np.ndarray, fps: float, path: Path, request: str, provenan
     shown = enlarge(frames)
     scale = shown.shape[1] // frames.shape[1]
     tags = {"comment": request, "description": json.dumps({**provenance, "scale": scale})}
-    colours = "-vf scale=out_color_matrix=bt709:out_range=tv -colorspace bt709 -color_primaries bt709 -color_trc bt709 -color_range tv"
+    # Set on the frames: newer ffmpeg overrules the encoder's own options, and a browser that is told only half shows other hues.
+    colours = "-vf scale=out_color_matrix=bt709:out_range=tv,setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     with _whole(path) as unfinished:
-        _ffmpeg(
+        ffmpeg(
             [
                 *f"-f rawvideo -pix_fmt rgb24 -s {shown.shape[2]}x{shown.shape[1]} -r {fps:g} -i -".split(),
-                *f"{colours} -c:v libx264 -preset fast -crf 12 -pix_fmt yuv420p -movflags +faststart".split(),
+                *f"{colours} -c:v libx264 -preset fast -crf 12 -g {KEY_EVERY} -pix_fmt yuv420p -movflags +faststart".split(),
                 *(part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")),
                 *("-f", "mp4", str(unfinished)),
             ],
@@ -72,7 +74,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         InvalidInput: when it is no video, or not one of the studio's.
     """
     try:
-        text = _ffmpeg(["-i", str(path), "-f", "ffmetadata", "-"]).decode(errors="replace")
+        text = ffmpeg(["-i", str(path), "-f", "ffmetadata", "-"]).decode(errors="replace")
     except OSError as error:
         raise InvalidInput(f"{path.name!r} cannot be read as a video.", "Choose an MP4 that the studio wrote.") from error
     pairs = re.findall(r"^([^;#=\n]+)=((?:[^\\\n]|\\[\s\S])*)$", text, re.MULTILINE)
@@ -168,10 +170,13 @@ def _whole(path: Path) -> Iterator[Path]:
             unfinished.unlink()
 
 
-def _ffmpeg(arguments: list[str], input: bytes = b"") -> bytes:
-    """Runs ffmpeg; raises OSError with the last line it said."""
+def ffmpeg(arguments: list[str], input: bytes = b"", seconds: float | None = None) -> bytes:
+    """Runs ffmpeg, at most so many seconds; raises OSError with the last line it said."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
-    run = subprocess.run(command, input=input, capture_output=True)
+    try:
+        run = subprocess.run(command, input=input, capture_output=True, timeout=seconds)
+    except subprocess.TimeoutExpired as error:
+        raise OSError(f"it took longer than {seconds:.0f} seconds") from error
     if run.returncode:
         said = run.stderr.decode(errors="replace").strip().splitlines()
         raise OSError(said[-1] if said else f"ffmpeg ended with {run.returncode}")

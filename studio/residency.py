@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
 import threading
@@ -13,8 +14,12 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from pipelines.domain_models import DomainModel
+
 if TYPE_CHECKING:
+    from pipelines.inflation import VideoUNet
     from pipelines.text_to_video import TextToVideoPipeline
+    from pipelines.tuned_network import Tuned
 
 Load = Callable[[Path, str], "TextToVideoPipeline"]
 log = logging.getLogger(__name__)
@@ -26,6 +31,15 @@ class ResidentModel:
 
     name: str
     bytes: int
+    weights: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ResidentDomain:
+    """A loaded domain model, with the hashes of its weight files."""
+
+    unet: VideoUNet
+    model: DomainModel
     weights: dict[str, str]
 
 
@@ -59,6 +73,9 @@ class ModelPool:
         self.loads = 0
         self._load = load or _load_text_to_video
         self._resident: dict[Path, Resident] = {}
+        self._domains: dict[tuple[Path, Path], ResidentDomain] = {}
+        self._tuned: tuple[tuple[Path, int], Tuned] | None = None
+        self._bases: dict[Path, str] = {}
         self._device_lock = threading.Lock()
 
     def __contains__(self, path: Path) -> bool:
@@ -75,6 +92,46 @@ class ModelPool:
             if path not in self._resident:
                 self._resident[path] = self._bring(path)
             yield self._resident[path]
+
+    def domain(self, resident: Resident, base: Path, model: DomainModel) -> ResidentDomain:
+        """A domain model beside the borrowed one, loaded once; one that was trained again meanwhile is loaded again.
+
+        Args:
+            resident: what `borrow(base)` gave.
+            base: folder of that model.
+            model: which domain model.
+
+        Raises:
+            ModelError: when it cannot be loaded, or was trained beside another model.
+        """
+        from pipelines.domain_models import check_fits, load_domain_model
+
+        weights = domain_weights(model)
+        kept = self._domains.get((base, model.folder))
+        if kept is None or kept.weights != weights:
+            check_fits(model, resident.pipe)
+            log.info("loading %s beside %s", model.folder, base)
+            unet = load_domain_model(model.folder, self.device, resident.pipe.unet.dtype)
+            kept = self._domains[base, model.folder] = ResidentDomain(unet, model, weights)
+            self.loads += 1
+        return kept
+
+    def tuned(self, resident: Resident, file: Path) -> Tuned:
+        """The tensors of a tuned model for the borrowed one; those used last stay.
+
+        Raises:
+            WeightsDamaged, IncompatibleModels: when they cannot be used.
+        """
+        from pipelines.tuned_model import load_tuned_model
+
+        key = (file, file.stat().st_mtime_ns if file.exists() else 0)
+        if self._tuned is None or self._tuned[0] != key:
+            self._tuned = key, load_tuned_model(file, resident.pipe.unet)
+        return self._tuned[1]
+
+    def base(self, path: Path) -> str | None:
+        """What tuned models call a model (`pipelines.tuned_model.base_hash`); None before it is loaded."""
+        return self._bases.get(path)
 
     def resident(self) -> list[ResidentModel]:
         """What is loaded."""
@@ -102,18 +159,28 @@ class ModelPool:
         """Forgets all models."""
         with self._device_lock:
             self._resident.clear()
+            self._domains.clear()
+            self._tuned = None
         self.free_cache()
 
     def _bring(self, path: Path) -> Resident:
         from pipelines.checkpoints import weight_hashes
+        from pipelines.tuned_model import base_hash
 
         self.device = resolve_device(self.device)
         log.info("loading %s on %s", path, self.device)
         weights = weight_hashes(path)
         pipe = self._load(path, self.device)
         pipe.set_progress_bar_config(disable=True)
+        self._bases[path] = base_hash(pipe.unet)
         self.loads += 1
         return Resident(pipe, ResidentModel(path.name, _bytes_of(pipe), weights))
+
+
+def domain_weights(model: DomainModel) -> dict[str, str]:
+    """Its weight files -> the first 16 hex digits of their SHA-256, as `weight_hashes` has it for models."""
+    files = sorted(model.folder.rglob("*.safetensors"))
+    return {f"{model.name}/{file.relative_to(model.folder)}": hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
 
 
 def resolve_device(device: str) -> str:

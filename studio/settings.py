@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from .requests import describe_errors
+from .fields import describe_errors
 
 ROOT = Path(__file__).resolve().parent.parent
 PREFIX = "PRIOR_STUDIO_"
@@ -30,16 +30,17 @@ class Settings(BaseModel):
         "auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, mps or cuda; auto takes a GPU if there is one."
     )
     database_url: str = Field("", description="SQLAlchemy address of the queue and history; SQLite in the data folder if empty.")
+    clip_dir: Path | None = Field(None, description="Folder of a CLIP checkpoint; with one, walls also read how well clips fit their text.")
     share: bool = Field(False, description="Also open a public address through Gradio.")
     preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
     max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
     warm_up: bool = Field(True, description="Load the model once the page is up, before the first job asks for it.")
 
-    @field_validator("data_dir", "model_dir")
+    @field_validator("data_dir", "model_dir", "clip_dir")
     @classmethod
-    def whole_path(cls, path: Path) -> Path:
+    def whole_path(cls, path: Path | None) -> Path | None:
         """Absolute, with ~ filled in: the same folder whatever the working directory becomes."""
-        return path.expanduser().resolve()
+        return path.expanduser().resolve() if path else None
 
     @property
     def database(self) -> str:

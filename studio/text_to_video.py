@@ -1,71 +1,130 @@
-"""A text-to-video job: what the worker does with a pipeline in hand. Previews, time left, stopping, files."""
+"""A text-to-video job: what the worker does with a pipeline in hand. Previews, time left, stopping, files.
+
+With a domain model the resident model becomes its prior (Video Adapter): the same pipeline, with a composed denoiser in its place.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
-import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import __version__, media
-from .events import Event, Step
-from .history import ClipRecord, History
+from pipelines.checkpoints import read_defaults
+from pipelines.errors import UnsupportedFrames
+
+from . import editing, media
+from .events import Step
+from .history import ClipRecord
+from .making import Bench, Making, Tell, fingerprint, versions
 from .requests import TextToVideoRequest
-from .settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
+    from pipelines.noise import NoisePrior
     from pipelines.text_to_video import TextToVideoPipeline
 
-    from .residency import Resident
-
-Tell = Callable[[Event], None]
+    from .residency import Resident, ResidentDomain
 
 
-@dataclass
-class Making:
-    """A job while it runs; `stop` may be set from any thread."""
+def check(request: TextToVideoRequest, bench: Bench) -> None:
+    """Refuses what the resident model cannot make, before it is queued.
 
-    job_id: str
-    request: TextToVideoRequest
-    settings: Settings
-    stop: threading.Event = field(default_factory=threading.Event)
+    Raises:
+        UnsupportedFrames: when the model cannot make that many.
+        InvalidInput: when there is no such domain model or tuned model, or it does not fit the rest.
+        ModelError: when there is no model to ask.
+    """
+    limits = read_defaults(bench.settings.model_dir)
+    if not limits.min_frames <= request.frames <= limits.max_frames:
+        remedy = f"This model makes {limits.min_frames} to {limits.max_frames} frames."
+        raise UnsupportedFrames(f"{request.frames} frames were asked for.", remedy)
+    if request.domain_model:
+        bench.domain_model(request.domain_model)
+    if request.tuned_model:
+        editing.check(request, bench)
 
-    @property
-    def previews(self) -> Path:
-        """The folder of live previews; only the running job has any."""
-        return self.settings.data_dir / "previews"
 
-
-def make(making: Making, resident: Resident, history: History, tell: Tell) -> None:
+def make(making: Making, bench: Bench) -> None:
     """Makes the variations one after another, each saved as soon as it is there. Returns early once `making.stop` is set.
 
     One by one, not as a batch: the first video is there soonest, and each is bit for bit what its seed gives alone.
     """
+    assert isinstance(making.request, TextToVideoRequest)
     shutil.rmtree(making.previews, ignore_errors=True)
-    request = making.request
-    for done, seed in enumerate(request.seeds):
-        progress = Progress(making, seed, done, tell)
-        frames = generate(resident.pipe, request.variation(seed), progress)
-        if making.stop.is_set():
-            return
-        save(making.job_id, request.variation(seed), frames, resident, history)
+    requests = [making.request.variation(seed) for seed in making.request.seeds]
+    with bench.pool.borrow(bench.settings.model_dir) as resident:
+        maker = ClipMaker(making, bench, resident)
+        for i in range(len(requests)):
+            if maker.make(requests, i) is None:
+                return
 
 
-def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: Progress) -> Any:
-    """One video, float32 (f, h, w, 3) in [0, 1]; whatever is there when `progress` is told to stop."""
+class ClipMaker:
+    """Makes single videos with the borrowed model; a comparison makes its cells with one, too."""
+
+    def __init__(self, making: Making, bench: Bench, resident: Resident) -> None:
+        self.making = making
+        self.bench = bench
+        self.resident = resident
+
+    def weights(self, request: TextToVideoRequest) -> dict[str, str]:
+        """Weight files that decide what the request gives -> their hashes."""
+        from .residency import domain_weights
+
+        if request.tuned_model:
+            return editing.weights(request, self.resident, self.bench)
+        own = domain_weights(self.bench.domain_model(request.domain_model)) if request.domain_model else {}
+        return {**self.resident.model.weights, **own}
+
+    def make(self, requests: Sequence[TextToVideoRequest], index: int, tell: Tell | None = None) -> ClipRecord | None:
+        """Makes and saves one of several videos; None when the job was stopped before it was whole.
+
+        Args:
+            requests: all that are to be made, in order: they say how much time is left.
+            index: the one to make now.
+            tell: takes its events; the bench's by default.
+        """
+        request = requests[index]
+        progress = Progress(self.making, requests, index, tell or self.bench.tell)
+        if request.tuned_model:
+            frames = editing.generate(request, self.resident, self.bench, progress)
+        else:
+            frames = generate(self.resident.pipe, request, progress, self.domain(request))
+        if self.making.stop.is_set():
+            return None
+        return save(self.making.job_id, request, frames, self.resident, self.weights(request), self.bench)
+
+    def domain(self, request: TextToVideoRequest) -> ResidentDomain | None:
+        """The domain model that the request names, loaded."""
+        if not request.domain_model:
+            return None
+        model = self.bench.domain_model(request.domain_model)
+        return self.bench.pool.domain(self.resident, self.bench.settings.model_dir, model)
+
+
+def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: Any, domain: ResidentDomain | None = None) -> Any:
+    """One video, float32 (f, h, w, 3) in [0, 1]; whatever is there when `progress` is told to stop.
+
+    Args:
+        pipe: the resident model's.
+        request: of one variation.
+        progress: the pipeline's step callback.
+        domain: the domain model of the request; the resident model is its prior.
+    """
     import torch
 
     from pipelines.noise import NoisePrior
 
+    noise_prior = NoisePrior(request.noise_kind, request.noise_alpha)
+    generator = torch.Generator("cpu").manual_seed(request.seed)
+    if domain:
+        pipe, progress = composed(pipe, request, progress, domain, generator, noise_prior)
     output: Any = pipe(
         request.prompt,
         negative_prompt=request.negative_prompt or None,
@@ -74,12 +133,58 @@ def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: P
         num_inference_steps=request.steps,
         guidance_scale=request.guidance_scale,
         sampler=request.sampler,
-        noise_prior=NoisePrior(request.noise_kind, request.noise_alpha),
-        generator=torch.Generator("cpu").manual_seed(request.seed),
+        noise_prior=noise_prior,
+        generator=generator,
         callback_on_step_end=progress,
         callback_on_step_end_tensor_inputs=["latents", "denoised"],
     )
     return output.frames[0]
+
+
+def composed(
+    pipe: TextToVideoPipeline,
+    request: TextToVideoRequest,
+    progress: Any,
+    domain: ResidentDomain,
+    generator: torch.Generator,
+    noise_prior: NoisePrior,
+) -> tuple[TextToVideoPipeline, Any]:
+    """(a pipeline that shares all parts but the denoiser, its step callback): the composition in the place of the resident network."""
+    from pipelines.composition import ComposedDenoiser, strength_schedule
+    from pipelines.composition import Path as NoisePath
+    from pipelines.text_to_video import TextToVideoPipeline
+
+    path = NoisePath.of(pipe.scheduler)
+    denoiser = ComposedDenoiser(
+        pipe.unet,
+        domain.unet,
+        strength_schedule(request.strength_schedule, request.prior_strength),
+        request.composition,
+        adapter_path=path,
+        prior_path=path,
+        prior_inputs=encoded(pipe, request.prior_prompt) if request.prior_prompt else None,
+        guided=request.guidance_scale > 1,
+    )
+    generation = dict(pipe.config.generation or {})
+    mixed = TextToVideoPipeline(**{**pipe.components, "unet": denoiser}, generation=generation)
+    mixed.set_progress_bar_config(disable=True)
+    if not request.langevin_steps:
+        return mixed, progress
+    correct = denoiser.corrector(
+        request.langevin_steps,
+        noise=lambda shape, source: noise_prior.sample(shape, source),
+        guidance_scale=request.guidance_scale,
+        generator=generator,
+    )
+    return mixed, lambda *now: (progress(*now) or {}) | (correct(*now) or {})
+
+
+def encoded(pipe: TextToVideoPipeline, prompt: str) -> dict[str, torch.Tensor]:
+    """A prompt as keyword arguments of the pipeline's network."""
+    import torch
+
+    with torch.no_grad(), pipe._precision(pipe._execution_device):
+        return pipe._encode([prompt], None, guided=False, device=pipe._execution_device)
 
 
 class Progress:
@@ -87,15 +192,17 @@ class Progress:
 
     Args:
         making: the job.
-        seed: of the variation.
-        done: variations made before this one.
+        requests: all videos that are to be made.
+        index: the one that is made now.
         tell: takes events.
     """
 
-    def __init__(self, making: Making, seed: int, done: int, tell: Tell) -> None:
+    def __init__(self, making: Making, requests: Sequence[TextToVideoRequest], index: int, tell: Tell) -> None:
         self.making = making
-        self.seed = seed
-        self.done = done
+        self.request = requests[index]
+        self.index = index
+        self.count = len(requests)
+        self.later = sum(work(request) for request in requests[index + 1 :]) / work(self.request) * self.request.steps
         self.tell = tell
         self.preview: Path | None = None
         self.started = time.monotonic()
@@ -104,39 +211,47 @@ class Progress:
         if self.making.stop.is_set():
             pipe._interrupt = True
             return {}
-        request, step = self.making.request, index + 1
+        request, step = self.request, index + 1
         if step % self.making.settings.preview_every == 0 and step < request.steps:
             self.preview = self._preview(pipe, tensors["denoised"], step)
         step_seconds = (time.monotonic() - self.started) / step
-        steps_left = request.steps - step + request.steps * (request.variations - self.done - 1)
-        seconds_left = step_seconds * steps_left
-        self.tell(Step(self.making.job_id, step, request.steps, self.preview, seconds_left, self.seed, self.done + 1, request.variations))
+        seconds_left = step_seconds * (request.steps - step + self.later)
+        self.tell(Step(self.making.job_id, step, request.steps, self.preview, seconds_left, request.seed, self.index + 1, self.count))
         return {}
 
     def _preview(self, pipe: TextToVideoPipeline, denoised: torch.Tensor, step: int) -> Path:
         frames = media.to_uint8(pipe.decode_latents(denoised)[0])
-        path = self.making.previews / f"{self.making.job_id}-{self.seed}-{step:03}.webp"
-        media.write_preview(frames, self.making.request.fps, path)
+        path = self.making.previews / f"{self.making.job_id}-{self.index}-{self.request.seed}-{step:03}.webp"
+        media.write_preview(frames, self.request.fps, path)
         return path
 
 
-def save(job_id: str, request: TextToVideoRequest, frames: Any, resident: Resident, history: History) -> ClipRecord:
+def work(request: TextToVideoRequest) -> float:
+    """What a video costs, in evaluations of the resident network: the others are small."""
+    guided = request.guidance_scale > 1
+    if request.shows == "source":
+        return 0.1
+    if not request.domain_model:
+        return request.steps * (2 if guided else 1) * (2 if request.base_strength else 1)
+    prior = 1.0 if request.prior_strength else 0.0
+    return request.steps * (1 + request.langevin_steps) * (prior + (0.4 if guided else 0.2))
+
+
+def save(job_id: str, request: TextToVideoRequest, frames: Any, resident: Resident, weights: dict[str, str], bench: Bench) -> ClipRecord:
     """Writes a video's files and records it.
 
     Args:
         frames: float32 (f, h, w, 3) in [0, 1].
+        weights: hashes of all weight files that made it.
     """
     pixels = media.to_uint8(frames)
     clip_id = uuid.uuid4().hex[:12]
     slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:48].strip("-") or "video"
-    path = history.data_dir / "clips" / f"{datetime.now():%Y-%m-%d}" / f"{slug}-{request.seed}-{clip_id[:6]}.mp4"
-    provenance = {"versions": versions(), "model": resident.model.name, "weights": resident.model.weights}
+    path = bench.history.data_dir / "clips" / f"{datetime.now():%Y-%m-%d}" / f"{slug}-{request.seed}-{clip_id[:6]}.mp4"
+    provenance = {"versions": versions(), "model": resident.model.name, "weights": weights}
     media.write_mp4(pixels, request.fps, path, request.model_dump_json(), provenance)
     media.write_thumbnail(pixels, path.with_suffix(".png"))
     height, width = pixels.shape[1:3]
-    return history.add(id=clip_id, job_id=job_id, path=path, request=request, width=width, height=height)
-
-
-def versions() -> dict[str, str]:
-    """Of everything that decides how a video looks."""
-    return {"prior-studio": __version__, **{name: version(name) for name in ("torch", "diffusers", "transformers")}}
+    return bench.history.add(
+        id=clip_id, job_id=job_id, path=path, request=request, width=width, height=height, weights=fingerprint(weights)
+    )

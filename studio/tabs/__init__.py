@@ -1,17 +1,65 @@
 """One file a tab: render() builds its components, listen(components, engine) connects them. `views` is their HTML."""
 
-# Listens to every button of an HTML component: data-do says what to do; data-confirm asks once more before doing it.
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What one tab asks of another: `what` to do with the clip or job `id`. The time makes asking twice two errands."""
+
+    what: str
+    id: str
+    asked: float = field(default_factory=time.monotonic)
+
+    def to_text(self) -> str:
+        """For a hidden text box, whose changes the page tells; those of a `gr.State` are not told without Gradio's queue."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_text(cls, text: str) -> Errand | None:
+        return cls(**json.loads(text)) if text else None
+
+
+# Where each kind of job, and each errand, is at home.
+PLACES = {
+    "text_to_video": "text-to-video",
+    "comparison": "prior-strength",
+    "compare": "prior-strength",
+    "domain_training": "prior-strength",
+    "one_shot_tuning": "one-shot",
+    "tune": "one-shot",
+    "edits": "one-shot",
+    "edit": "one-shot",
+}
+
+# Listens to every button of an HTML component: data-do says what to do; data-confirm asks once more before doing it, and goes on asking
+# where the server draws the component anew meanwhile.
 ACTIONS_JS = """
+let asked = null, patience = 0;
+const keyOf = (button) => [button.dataset.do, button.dataset.clip, button.dataset.job].join();
+const show = () => element.querySelectorAll('[data-confirm]').forEach((button) => {
+  const asks = keyOf(button) === asked;
+  if (asks === ('said' in button.dataset)) return;
+  if (asks) button.dataset.said = button.textContent;
+  button.textContent = asks ? button.dataset.confirm : button.dataset.said;
+  if (!asks) delete button.dataset.said;
+});
+const ask = (key) => {
+  clearTimeout(patience);
+  asked = key;
+  show();
+  if (key) patience = setTimeout(() => ask(null), 6000);
+};
+new MutationObserver(show).observe(element, { childList: true, subtree: true });
 element.addEventListener('click', (event) => {
   const target = event.target.closest('[data-do]');
   if (!target || !element.contains(target) || target.disabled) return;
-  if (target.dataset.confirm && !target.dataset.armed) {
-    const before = target.textContent;
-    target.dataset.armed = 'yes';
-    target.textContent = target.dataset.confirm;
-    setTimeout(() => { if (target.isConnected) { delete target.dataset.armed; target.textContent = before; } }, 4000);
-    return;
-  }
+  if (target.dataset.confirm && keyOf(target) !== asked) return ask(keyOf(target));
+  if (target.dataset.confirm) ask(null);
   trigger('click', { ...target.dataset });
 });
 """

@@ -2,24 +2,33 @@
 
 client = gradio_client.Client("http://127.0.0.1:7860")
 client.predict(prompt="a red ball moving left", api_name="/text_to_video")
+client.predict(
+    base={"prompt": "a red ball", "domain_model": "sketch"},
+    columns={"field": "prior_strength", "values": [0, 0.5, 1, "prior"]},
+    api_name="/comparison",
+)
+client.predict(clip=gradio_client.handle_file("skier.mp4"), caption="a man is skiing", options={"name": "skier"}, api_name="/tune")
+client.predict(model="skier", edits=["man -> robot"], api_name="/edits")
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from functools import wraps
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import gradio as gr
+from gradio_client.utils import is_file_obj_with_meta
 
-from pipelines.errors import StudioError
+from pipelines.errors import InvalidInput, StudioError
 
 from ..engine import Engine
 from ..events import Done, Event, Failed, Stopped
+from ..fields import shown
 from ..history import ClipRecord
-from ..requests import TextToVideoRequest, parse_request
+from ..requests import RECONSTRUCTION, SOURCE, ComparisonRequest, Request, TextToVideoRequest, parse_request, parse_text_to_video
 
 Answer = dict[str, Any]
 
@@ -29,6 +38,13 @@ def render(engine: Engine) -> None:
     endpoints = {
         "text_to_video": (text_to_video(engine), "Makes a video and waits for it; a client that iterates sees the progress."),
         "submit": (submit(engine), "Queues a video and returns the id of its job at once."),
+        "comparison": (comparison(engine), "Makes a wall of clips that differ in one or two settings, and waits for it."),
+        "submit_comparison": (submit_comparison(engine), "Queues a wall and returns the id of its job at once."),
+        "tune": (tune(engine), "Tunes a model on a clip and waits for it; the options are the fields of its request."),
+        "submit_tuning": (submit_tuning(engine), "Queues a tuning and returns the id of its job at once."),
+        "edits": (edits(engine), "Makes a wall of a tuned model's clip, its reconstruction and edits, and waits for it."),
+        "tuned_models": (tuned_models(engine), "The models that were tuned on a clip."),
+        "domain_models": (domain_models(engine), "The domain models that can be put over the studio's model."),
         "status": (status(engine), "Where a job is now."),
         "stop": (stop(engine), "Stops a running job within a step, or takes a waiting one out of the queue."),
     }
@@ -38,12 +54,93 @@ def render(engine: Engine) -> None:
 
 def text_to_video(engine: Engine) -> Callable[..., Any]:
     def text_to_video(*values: Any) -> Iterator[Answer]:
-        for event in engine.watch(engine.submit(request_of(values))):
-            if isinstance(event, Failed):
-                raise gr.Error(event.error, print_exception=False)
-            yield answer(event)
+        yield from answers(engine, request_of(values))
 
     return with_fields(text_to_video)
+
+
+def answers(engine: Engine, request: Request) -> Iterator[Answer]:
+    """What happens to a job, to its end."""
+    for event in engine.watch(engine.submit(request)):
+        if isinstance(event, Failed):
+            raise gr.Error(event.error, print_exception=False)
+        yield answer(event, engine)
+
+
+def comparison(engine: Engine) -> Callable[..., Any]:
+    def comparison(base: dict, columns: dict, rows: dict | None = None) -> Iterator[dict]:  # type: ignore[type-arg]
+        yield from answers(engine, comparison_of(base, columns, rows))
+
+    return comparison
+
+
+def submit_comparison(engine: Engine) -> Callable[..., Any]:
+    def submit_comparison(base: dict, columns: dict, rows: dict | None = None) -> str:  # type: ignore[type-arg]
+        return engine.submit(comparison_of(base, columns, rows))
+
+    return submit_comparison
+
+
+def comparison_of(base: Answer, columns: Answer, rows: Answer | None) -> Request:
+    """Columns and rows are {"field": a setting, "values": [...]}; the base has the settings that all clips share."""
+    return parse_request({"kind": "comparison", "base": base, "columns": columns, "rows": rows or None})
+
+
+def tune(engine: Engine) -> Callable[..., Any]:
+    def tune(clip: dict, caption: str, options: dict | None = None) -> Iterator[dict]:  # type: ignore[type-arg]
+        yield from answers(engine, tuning_of(engine, clip, caption, options))
+
+    return tune
+
+
+def submit_tuning(engine: Engine) -> Callable[..., Any]:
+    def submit_tuning(clip: dict, caption: str, options: dict | None = None) -> str:  # type: ignore[type-arg]
+        return engine.submit(tuning_of(engine, clip, caption, options))
+
+    return submit_tuning
+
+
+def tuning_of(engine: Engine, clip: Answer, caption: str, options: Answer | None) -> Request:
+    """The clip is a file, as a client uploads it, or {"id": of a video in the history}; it is kept for the job."""
+    if "id" in clip:
+        path = engine.history.get(str(clip["id"])).path
+    elif is_file_obj_with_meta(clip):  # Gradio has seen to it that it was uploaded
+        path = Path(clip["path"])
+    else:
+        raise InvalidInput(f"The clip is {shown(clip)}.", "Give a file, or the id of a video.")
+    values = {"kind": "one_shot_tuning", "name": "Tuned by API", **(options or {}), "caption": caption, "clip": "any"}
+    parse_request(values)  # what is wrong is said before anything is copied
+    return parse_request(values | {"clip": str(engine.keep_clips([path]) / path.name)})
+
+
+def edits(engine: Engine) -> Callable[..., Any]:
+    def edits(model: str, edits: list, settings: dict | None = None) -> Iterator[dict]:  # type: ignore[type-arg]
+        yield from answers(engine, edits_of(engine, model, edits, settings))
+
+    return edits
+
+
+def edits_of(engine: Engine, model: str, edits: list[Any], settings: Answer | None) -> Request:
+    """Edits are prompts, or 'red -> blue'; the settings are those of a video."""
+    record = engine.tuned_models.get(model)
+    clip = {"prompt": record.caption, "frames": record.frames, "fps": record.fps, "tuned_model": record.name}
+    columns = {"field": "prompt", "values": [SOURCE, RECONSTRUCTION, *edits]}
+    return parse_request({"kind": "edits", "base": {**(settings or {}), **clip}, "columns": columns})
+
+
+def tuned_models(engine: Engine) -> Callable[..., Any]:
+    def tuned_models() -> list:  # type: ignore[type-arg]
+        kept = ("name", "title", "caption", "base_name", "checkpoints", "frames", "fps", "finished", "created")
+        return [{name: getattr(record, name) for name in kept} for record in engine.tuned_models]
+
+    return tuned_models
+
+
+def domain_models(engine: Engine) -> Callable[..., Any]:
+    def domain_models() -> list:  # type: ignore[type-arg]
+        return [model.to_dict() for model in engine.domain_models()]
+
+    return domain_models
 
 
 def submit(engine: Engine) -> Callable[..., Any]:
@@ -55,7 +152,7 @@ def submit(engine: Engine) -> Callable[..., Any]:
 
 def status(engine: Engine) -> Callable[..., Any]:
     def status(job_id: str) -> Answer:
-        return answer(engine.status(job_id))
+        return answer(engine.status(job_id), engine)
 
     return status
 
@@ -63,7 +160,7 @@ def status(engine: Engine) -> Callable[..., Any]:
 def stop(engine: Engine) -> Callable[..., Any]:
     def stop(job_id: str) -> Answer:
         engine.stop(job_id)
-        return answer(engine.status(job_id))
+        return answer(engine.status(job_id), engine)
 
     return stop
 
@@ -84,7 +181,7 @@ def field_names() -> list[str]:
 
 
 def request_of(values: tuple[Any, ...]) -> TextToVideoRequest:
-    return parse_request(dict(zip(field_names(), values, strict=True)))
+    return parse_text_to_video(dict(zip(field_names(), values, strict=True)))
 
 
 def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,12 +207,22 @@ def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
     return answering
 
 
-def answer(event: Event) -> Answer:
-    """An event as JSON; finished videos come as files that a client downloads."""
-    state = type(event).__name__.lower()
+def answer(event: Event, engine: Engine) -> Answer:
+    """An event as JSON; finished videos come as files that a client downloads, those of a wall with their places and readings."""
+    state = {"CellStep": "step"}.get(type(event).__name__, type(event).__name__.lower())
+    told: Answer = {"state": state} | {
+        name: value for name, value in vars(event).items() if name not in ("clips", "cells", "preview", "sample")
+    }
     if isinstance(event, Done | Stopped):
-        return {"state": state, "job_id": event.job_id, "clips": [clip_answer(clip) for clip in event.clips]}
-    return {"state": state} | {name: value for name, value in asdict(event).items() if name != "preview"}
+        told["clips"] = [clip_answer(clip) for clip in event.clips]
+    request = engine.request_of(event.job_id)
+    if isinstance(request, ComparisonRequest):
+        places = request.cells()
+        told["cells"] = [
+            {"row": places[made.index].row, "column": places[made.index].column, "clip": made.clip.id, "readings": dict(made.readings)}
+            for made in engine.wall(event.job_id).cells.values()
+        ]
+    return told
 
 
 def clip_answer(clip: ClipRecord) -> Answer:

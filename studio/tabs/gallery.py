@@ -37,7 +37,13 @@ def render(tab: gr.Tab) -> Components:
         with gr.Row(elem_classes="gallery-top"):
             search = gr.Textbox(label="Search", placeholder="Words of the prompt", elem_id="search", scale=2)
             file = gr.File(
-                label="Drop an MP4 to restore its settings", file_types=[".mp4"], file_count="single", height=72, elem_id="restore", scale=1
+                label="Drop an MP4 to restore its settings",
+                file_types=[".mp4"],
+                file_count="single",
+                height=72,
+                elem_id="restore",
+                elem_classes="drop",
+                scale=1,
             )
         note = gr.HTML("", apply_default_css=False, elem_id="gallery-note")
         cards = gr.HTML("", js_on_load=ACTIONS_JS, apply_default_css=False, elem_id="cards")

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from pipelines.domain_models import DomainModel
 from pipelines.errors import JobError, StudioError
 from pipelines.pocket.captions import example_prompts, unknown_words, vocabulary
 
 from ..engine import Engine
 from ..events import FINAL, Done, Event, Failed, Step, Stopped
 from ..examples import examples
-from ..requests import SEEDS, TextToVideoRequest, parse_request
-from . import ACTIONS_JS, QUICK, controls, views
+from ..requests import SEEDS, TextToVideoRequest, parse_text_to_video
+from . import ACTIONS_JS, PLACES, QUICK, Errand, controls, views
 
 BUSY_SECONDS, IDLE_SECONDS = 0.4, 2.0  # between two looks at the engine
 RECENT = 10
+KIND = "text_to_video"
 Updates = dict[Any, Any]
 
 
@@ -51,21 +54,26 @@ class Components:
     seen: gr.State
     draft: gr.BrowserState
     last_job: gr.BrowserState
+    errand: gr.Textbox
 
 
-def render(tabs: gr.Tabs, model: str, frame_limits: tuple[int, int] | None = None) -> Components:
+def render(
+    tabs: gr.Tabs, errand: gr.Textbox, model: str, domain_models: Sequence[DomainModel] = (), frame_limits: tuple[int, int] | None = None
+) -> Components:
     """Builds the tab's components, in reading order.
 
     Args:
+        errand: takes what another tab is to do.
         model: its name.
+        domain_models: that may be put over it.
         frame_limits: the fewest and the most frames it makes, if that is known.
     """
     with gr.Row(elem_classes="making"):
         with gr.Column(elem_classes="controls", scale=0, min_width=300):
-            fields, parts = _render_controls(model, frame_limits)
+            fields, parts = _render_controls(model, domain_models, frame_limits)
         with gr.Column(elem_classes="stage-side"):
             stage = gr.HTML(welcome(), elem_id="stage", js_on_load=ACTIONS_JS, apply_default_css=False)
-            shelf = gr.HTML("", elem_id="shelf", js_on_load=ACTIONS_JS, apply_default_css=False)
+            shelf = gr.HTML("", elem_id="shelf", elem_classes="shelf", js_on_load=ACTIONS_JS, apply_default_css=False)
             download = gr.Textbox(visible="hidden", label="Download", elem_id="download")
     return Components(
         tabs=tabs,
@@ -79,10 +87,13 @@ def render(tabs: gr.Tabs, model: str, frame_limits: tuple[int, int] | None = Non
         seen=gr.State({}),
         draft=gr.BrowserState(None, storage_key="prior-studio-draft", secret="prior-studio"),
         last_job=gr.BrowserState(None, storage_key="prior-studio-job", secret="prior-studio"),
+        errand=errand,
     )
 
 
-def _render_controls(model: str, frame_limits: tuple[int, int] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _render_controls(
+    model: str, domain_models: Sequence[DomainModel], frame_limits: tuple[int, int] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """All fields in the request's order, and the other parts of the left side."""
     fields: dict[str, Any] = {}
     parts: dict[str, Any] = {}
@@ -103,6 +114,10 @@ def _render_controls(model: str, frame_limits: tuple[int, int] | None) -> tuple[
         with gr.Accordion("Noise prior", open=False):
             fields["noise_kind"] = controls.radio("noise_kind")
             fields["noise_alpha"] = controls.number("noise_alpha", 0.5)
+        with gr.Accordion("Domain model", open=False):
+            fields["domain_model"] = controls.domain_model(domain_models)
+            fields["prior_strength"] = controls.slider("prior_strength", 0.05)
+            fields |= controls.mixing()
         with gr.Accordion("Sampler", open=False):
             fields["sampler"] = controls.sampler()
         with gr.Accordion("Output", open=False):
@@ -111,9 +126,9 @@ def _render_controls(model: str, frame_limits: tuple[int, int] | None) -> tuple[
     with gr.Column(elem_classes="run-bar"):
         parts["note"] = gr.HTML("", elem_id="note", apply_default_css=False)
         with gr.Row(elem_classes="run-row"):
-            parts["run"] = gr.Button("Run", variant="primary", elem_id="run")
-            parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
-            parts["another"] = gr.Button("Queue another", elem_id="another", visible=False)
+            parts["run"] = gr.Button("Run", variant="primary", elem_id="run", elem_classes="run")
+            parts["stop"] = gr.Button("Stop", variant="stop", elem_id="stop", elem_classes="stop", visible=False)
+            parts["another"] = gr.Button("Queue another", elem_id="another", elem_classes="another", visible=False)
     return {name: fields[name] for name in controls.FIELDS}, parts
 
 
@@ -151,20 +166,22 @@ class Desk:
         self.engine = engine
         self.model = engine.settings.model_dir.name
         self.shown = [ui.stage, ui.shelf, ui.run, ui.stop, ui.another, ui.clock, ui.focus, ui.seen]
-        self.outputs = [*self.shown, ui.note, ui.seed_mode, ui.tabs, ui.download, ui.last_job, *ui.fields.values()]
+        self.outputs = [*self.shown, ui.note, ui.seed_mode, ui.tabs, ui.download, ui.last_job, ui.errand, *ui.fields.values()]
         self._actions = {
-            "use": lambda a: self.fill(self.engine.history.get(a["clip"]).request),
-            "same-seed": lambda a: self.fill(self.engine.history.get(a["clip"]).request),  # and the page selects the prompt
-            "use-job": lambda a: self.fill(self.engine.request_of(a["job"])),
+            "use": lambda a: self._used(a["clip"]),
+            "same-seed": lambda a: self._used(a["clip"]),  # and the page selects the prompt
+            "use-job": lambda a: self.fill(self.engine.request_of(a["job"])),  # type: ignore[arg-type]  # of this tab's kind
             "example": lambda a: self.fill(next(each.request for each in examples() if each.name == a["clip"])),
             "prompt": lambda a: {self.ui.fields["prompt"]: a["clip"]},
             "gif": lambda a: {self.ui.download: views.file_url(self.engine.gif(a["clip"]))},
             "gallery": lambda a: {self.ui.tabs: gr.Tabs(selected="gallery")},
+            "compare": lambda a: self._elsewhere("compare", a["clip"]),
+            "tune": lambda a: self._elsewhere("tune", a["clip"]),
             "rerun": lambda a: self._submitted(self.engine.rerun(a["job"])),
-            "follow": lambda a: {self.ui.focus: Focus(job=a["job"])},
+            "follow": lambda a: self._submitted(a["job"]),
             "skip": lambda a: self._told(self.engine.stop, a["job"]),
-            "up": lambda a: self._moved(a["job"], -1),
-            "down": lambda a: self._moved(a["job"], +1),
+            "up": lambda a: self._told(self.engine.move_by, a["job"], -1),
+            "down": lambda a: self._told(self.engine.move_by, a["job"], +1),
         }
 
     # -- What a person does -----------------------------------------------------------------------------------------------
@@ -175,17 +192,17 @@ class Desk:
         if seed_mode == "new":
             given["seed"] = secrets.randbelow(SEEDS)
         try:
-            job_id = self.engine.submit(parse_request(given))
+            job_id = self.engine.submit(parse_text_to_video(given))
         except StudioError as error:
             return {self.ui.note: views.alert(str(error))}
         updates = self._submitted(job_id) | {self.ui.fields["seed"]: given["seed"], self.ui.note: ""}
-        if self.engine.active_job() and focus.job:
+        if self.engine.active_job(KIND) and focus.job:
             updates[self.ui.focus] = Focus(job=focus.job)
         return self._and_look(updates, focus, seen)
 
     def stop(self, focus: Focus, seen: dict[str, Any]) -> Updates:
         """Stops the job on the device; when it has none, the one on the stage that still waits."""
-        job_id = self.engine.active_job() or focus.job
+        job_id = self.engine.active_job(KIND) or focus.job
         return self._careful(lambda: self._told(self.engine.stop, job_id) if job_id else {}, focus, seen)
 
     def act(self, focus: Focus, seen: dict[str, Any], event: gr.EventData) -> Updates:
@@ -216,8 +233,15 @@ class Desk:
         updates: Updates = {}
         if draft:
             updates = {self.ui.fields[name]: draft[name] for name in controls.FIELDS if name in draft}
-        job_id = self.engine.active_job() or last_job
+        job_id = self.engine.active_job(KIND) or last_job
+        updates[self.ui.fields["domain_model"]] = gr.Dropdown(
+            controls.domain_choices(self.engine.domain_models()), value=(draft or {}).get("domain_model", "")
+        )
         return self._and_look(updates | {self.ui.focus: Focus(job=job_id)}, focus, {})
+
+    def outputs_elsewhere(self, present: Sequence[Any]) -> list[Any]:
+        """What `show` changes, for a handler of another tab that has some of it among its outputs already."""
+        return [each for each in self.outputs if each not in present]
 
     # -- What others put here -----------------------------------------------------------------------------------------------
 
@@ -227,7 +251,8 @@ class Desk:
 
     def show(self, clip_id: str, focus: Focus, seen: dict[str, Any]) -> Updates:
         """This tab, with a clip on the stage and its settings in the form."""
-        updates = self.fill(self.engine.history.get(clip_id).request)
+        request = self.engine.history.get(clip_id).request
+        updates = {} if request.tuned_model else self.fill(request)
         return self._and_look(updates | {self.ui.focus: Focus(clip=clip_id), self.ui.tabs: gr.Tabs(selected="text-to-video")}, focus, seen)
 
     # -- Looking ------------------------------------------------------------------------------------------------------------
@@ -259,7 +284,7 @@ class Desk:
 
     def _followed(self, focus: Focus) -> tuple[Focus, bool, Event | None]:
         """(what to show now, whether anything runs or waits, where the shown job is). A job that is over gives way to the running one."""
-        active = self.engine.active_job()
+        active = self.engine.active_job(KIND)
         event = self._status(focus.job)
         over = event is None or isinstance(event, FINAL)
         if active and over and not focus.clip:
@@ -296,6 +321,7 @@ class Desk:
         if event is None or isinstance(event, Done):  # Done without clips: they were deleted
             return welcome()
         request = self.engine.request_of(event.job_id)
+        assert isinstance(request, TextToVideoRequest)  # this tab follows no other jobs
         if isinstance(event, Stopped | Failed):
             return views.stopped(preview[1] if preview[0] == event.job_id else "", request, event, ratio)
         return views.running(event, request, history.of_job(event.job_id), ratio)
@@ -314,14 +340,20 @@ class Desk:
         return updates | self.look(updates.get(self.ui.focus, focus), seen)
 
     def _submitted(self, job_id: str) -> Updates:
+        kind = self.engine.request_of(job_id).kind
+        if kind != KIND:
+            return self._elsewhere(kind, job_id)
         return {self.ui.focus: Focus(job=job_id), self.ui.last_job: job_id}
 
-    def _told(self, action: Any, job_id: str) -> Updates:
-        action(job_id)
-        return {}
+    def _used(self, clip_id: str) -> Updates:
+        """A clip's settings into the form; those of an edit into the form of edits."""
+        request = self.engine.history.get(clip_id).request
+        return self._elsewhere("edit", clip_id) if request.tuned_model else self.fill(request)
 
-    def _moved(self, job_id: str, by: int) -> Updates:
-        place = next((line.position for line in self.engine.queue() if line.id == job_id), 0)
-        if place:
-            self.engine.move(job_id, place + by)
+    def _elsewhere(self, what: str, id: str) -> Updates:
+        """Something for another tab to do."""
+        return {self.ui.errand: Errand(what, id).to_text(), self.ui.tabs: gr.Tabs(selected=PLACES[what])}
+
+    def _told(self, action: Any, *values: Any) -> Updates:
+        action(*values)
         return {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +10,7 @@ from urllib.parse import quote
 from pipelines.samplers import SAMPLERS
 
 from ..engine import QueuedJob
-from ..events import Event, Failed, Loading, Queued, Step, Stopped
+from ..events import Event, Failed, Learning, Loading, Queued, Step, Stopped
 from ..examples import Example
 from ..history import ClipRecord
 from ..jobs import State
@@ -90,11 +90,11 @@ def vocabulary(groups: dict[str, list[str]], model: str) -> str:
     return f'<details class="words"><summary>What the {escape(model)} model knows</summary><dl>{rows}</dl></details>'
 
 
-def changed(values: dict[str, object], titles: dict[str, str]) -> str:
+def changed(values: dict[str, object], titles: dict[str, str], prefix: str = "field") -> str:
     """The settings that differ from the default: named, marked at their control, reset with one click."""
     if not values:
         return ""
-    marks = ",".join(f"#field-{name}" for name in values)
+    marks = ",".join(f"#{prefix}-{name}" for name in values)
     chips = "".join(
         f'<li><button type="button" data-do="reset" data-field="{name}" title="Reset to the default" '
         f'aria-label="Reset {escape(titles[name])}">{escape(titles[name])} {escape(short(value))}'
@@ -114,21 +114,65 @@ def short(value: object) -> str:
 # -- The stage --------------------------------------------------------------------------------------------------------
 
 
-def chips(request: TextToVideoRequest, size: str = "") -> str:
-    """All settings of a video, readable."""
-    alpha = "" if request.noise_kind == "independent" else f" {request.noise_alpha:g}"
-    facts = [
-        f"seed {request.seed}",
-        plural(request.frames, "frame"),
-        f"{request.fps:g} fps",
-        plural(request.steps, "step"),
-        f"guidance {request.guidance_scale:g}",
-        SAMPLERS[request.sampler].label,
-        f"{request.noise_kind} noise{alpha}",
-        size,
-        f"without {request.negative_prompt}" if request.negative_prompt else "",
-    ]
-    return '<ul class="chips facts" aria-label="Settings">' + "".join(f"<li>{escape(fact)}</li>" for fact in facts if fact) + "</ul>"
+def chips(request: TextToVideoRequest, size: str = "", without: Collection[str] = ()) -> str:
+    """All settings of a video, readable; without those that vary."""
+    facts = [fact for name, fact in settings(request, size).items() if fact and name not in without]
+    return '<ul class="chips facts" aria-label="Settings">' + "".join(f"<li>{escape(fact)}</li>" for fact in facts) + "</ul>"
+
+
+def settings(request: TextToVideoRequest, size: str = "") -> dict[str, str]:
+    """Field -> its value in words; empty where it does not matter."""
+    if request.tuned_model:
+        return tuned(request) | {"size": size}
+    alpha = "" if request.noise_kind == "independent" else f" alpha {request.noise_alpha:g}"
+    return {
+        "seed": f"seed {request.seed}",
+        "frames": plural(request.frames, "frame"),
+        "fps": f"{request.fps:g} fps",
+        "steps": plural(request.steps, "step"),
+        "guidance_scale": f"guidance {request.guidance_scale:g}",
+        "sampler": SAMPLERS[request.sampler].label,
+        "noise_kind": f"{request.noise_kind} noise",
+        "noise_alpha": alpha.strip(),
+        "size": size,
+        "negative_prompt": f"without {request.negative_prompt}" if request.negative_prompt else "",
+        **mixture(request),
+    }
+
+
+def tuned(request: TextToVideoRequest) -> dict[str, str]:
+    """What decides an edit, a reconstruction, or nothing but which clip it is."""
+    played = {"frames": plural(request.frames, "frame"), "fps": f"{request.fps:g} fps"}
+    which = {"shows": {"edit": "", "reconstruction": "reconstruction", "source": "source clip"}[request.shows]}
+    model = {"tuned_model": f"tuned model {request.tuned_model}"}
+    if request.shows == "source":
+        return model | which | played
+    last = f"checkpoint {request.tuned_steps}" if request.tuned_steps else "last checkpoint"
+    made = {"tuned_steps": last, "steps": plural(request.steps, "step"), "guidance_scale": f"guidance {request.guidance_scale:g}"}
+    if request.shows == "reconstruction":
+        return model | which | made | played
+    return model | {
+        **made,
+        "structure": f"structure {request.structure:g}",
+        "base_strength": f"base strength {request.base_strength:g}" if request.base_strength else "",
+        "seed": f"seed {request.seed}" if request.structure < 1 else "",
+        "negative_prompt": f"without {request.negative_prompt}" if request.negative_prompt else "",
+        **played,
+    }
+
+
+def mixture(request: TextToVideoRequest) -> dict[str, str]:
+    """The domain model of a video and how it is mixed with its prior; nothing where there is none."""
+    if not request.domain_model:
+        return {}
+    return {
+        "domain_model": f"domain model {request.domain_model}",
+        "prior_strength": f"prior strength {request.prior_strength:g}",
+        "composition": "summed as in the paper" if request.composition == "paper" else "",
+        "strength_schedule": "strength fading" if request.strength_schedule == "fading" else "",
+        "langevin_steps": plural(request.langevin_steps, "Langevin step") if request.langevin_steps else "",
+        "prior_prompt": f"prior told: {request.prior_prompt}" if request.prior_prompt else "",
+    }
 
 
 def player(clip: ClipRecord) -> str:
@@ -158,6 +202,12 @@ def status_line(event: Event) -> str:
             return "next in the queue" if position == 1 else f"waiting · number {position} in the queue"
         case Loading(what=what):
             return f"loading the model {what}"
+        case Learning(index=0):
+            return "reading the clips"
+        case Learning() as learning:
+            left = f"{seconds(learning.seconds_left)} left" if learning.seconds_left is not None else ""
+            loss = f"loss {learning.losses[-1][1]:.3f}" if learning.losses else ""
+            return " · ".join(part for part in (f"learning, step {learning.index:,}", loss, left) if part)
         case Step() as step:
             left = f"{seconds(step.seconds_left)} left" if step.seconds_left is not None else ""
             which = f"video {step.variation} of {step.variations}" if step.variations > 1 else ""
@@ -217,6 +267,8 @@ def actions(clip: ClipRecord) -> str:
         f'<div class="actions"><a href="{url}" download="{name}">Download MP4</a>{as_gif}'
         + button("Use these settings", "use", clip=clip.id)
         + button("Same seed, new prompt", "same-seed", clip=clip.id, extra="data-focus-prompt")
+        + ("" if clip.request.tuned_model else button("Compare strengths", "compare", clip=clip.id))
+        + (button("Tune on this", "tune", clip=clip.id) if clip.frames > 1 else "")
         + button("Open in gallery", "gallery", clip=clip.id)
         + "</div>"
     )

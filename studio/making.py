@@ -1,0 +1,90 @@
+"""What every kind of job shares: the job while it runs, and the bench it is made on. No torch until something is made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from pipelines.domain_models import DomainModel, list_domain_models
+from pipelines.errors import InvalidInput
+
+from . import __version__
+from .cells import Walls
+from .events import Event
+from .history import History
+from .requests import Request
+from .residency import ModelPool
+from .settings import Settings
+from .tuned_models import TunedModels
+
+Tell = Callable[[Event], None]
+
+
+@dataclass
+class Making:
+    """A job while it runs; `stop` may be set from any thread."""
+
+    job_id: str
+    request: Request
+    settings: Settings
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def previews(self) -> Path:
+        """The folder of live previews; only the running job has any."""
+        return self.settings.data_dir / "previews"
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a job is made with.
+
+    Args:
+        settings: where everything is.
+        pool: the models.
+        history: takes the videos.
+        walls: takes the cells of comparisons.
+        tell: takes events.
+    """
+
+    settings: Settings
+    pool: ModelPool
+    history: History
+    walls: Walls
+    tell: Tell
+
+    @property
+    def tuned_models(self) -> TunedModels:
+        """Models that were tuned on one clip each."""
+        return TunedModels(self.settings.data_dir / "tuned_models")
+
+    def domain_models(self) -> list[DomainModel]:
+        """Those that ship with the resident model, then a person's own."""
+        return list_domain_models(self.settings.model_dir / "adapters", self.settings.data_dir / "domain_models")
+
+    def domain_model(self, name: str) -> DomainModel:
+        """The domain model of that name.
+
+        Raises:
+            InvalidInput: when there is none.
+        """
+        known = {model.name: model for model in self.domain_models()}
+        if name not in known:
+            remedy = f"Choose one of {', '.join(known)}." if known else "Train one first."
+            raise InvalidInput(f"There is no domain model {name!r}.", remedy)
+        return known[name]
+
+
+def fingerprint(weights: Mapping[str, str]) -> str:
+    """One short name for all the weights that made a video."""
+    return hashlib.sha256(json.dumps(dict(weights), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Of everything that decides how a video looks."""
+    return {"prior-studio": __version__, **{name: version(name) for name in ("torch", "diffusers", "transformers")}}

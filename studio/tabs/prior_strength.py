@@ -1,0 +1,282 @@
+"""Prior strength: what is compared on the left, the wall on the right. Handlers submit to the engine and look at it, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipelines.domain_models import DomainModel
+from pipelines.pocket.captions import unknown_words, vocabulary
+
+from .. import wall
+from ..comparison import WallState
+from ..engine import Engine
+from ..requests import MIXING, TextToVideoRequest, parse_request
+from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, views, wall_views
+from .text_to_video import IDLE_SECONDS, Desk
+from .wall_desk import WallDesk
+
+KIND = "comparison"
+PREFIX = "wall"
+SHARED = tuple(name for name in controls.FIELDS if name != "variations")  # a wall's own settings; each cell is one video
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Components:
+    """The tab's parts. `form` has the shared settings by their names, and what is varied."""
+
+    tabs: gr.Tabs
+    form: dict[str, Any]
+    about: gr.HTML
+    unknown: gr.HTML
+    note: gr.HTML
+    changed: gr.HTML
+    run: gr.Button
+    stop: gr.Button
+    another: gr.Button
+    wall: gr.HTML
+    under: gr.HTML
+    shelf: gr.HTML
+    download: gr.Textbox
+    training: domain_training.Components
+    clock: gr.Timer
+    job: gr.State
+    seen: gr.State
+    draft: gr.BrowserState
+    errand: gr.Textbox
+
+
+def render(
+    draft: gr.BrowserState,
+    tabs: gr.Tabs,
+    errand: gr.Textbox,
+    model: str,
+    domain_models: Sequence[DomainModel] = (),
+    frame_limits: tuple[int, int] | None = None,
+) -> Components:
+    """Builds the tab's components, in reading order; see `text_to_video.render`. The draft is `controls.form_memory`'s."""
+    with gr.Row(elem_classes="making"):
+        with gr.Column(elem_classes="controls", scale=0, min_width=300):
+            form, parts = _render_controls(model, domain_models, frame_limits)
+        with gr.Column(elem_classes="stage-side"):
+            parts["wall"] = wall.component("wall")
+            parts["under"] = gr.HTML(
+                wall_views.welcome(domain_models), elem_id="wall-under", js_on_load=ACTIONS_JS, apply_default_css=False
+            )
+            parts["shelf"] = gr.HTML("", elem_id="wall-shelf", elem_classes="shelf", js_on_load=ACTIONS_JS, apply_default_css=False)
+            parts["download"] = gr.Textbox(visible="hidden", label="Download", elem_id="wall-download")
+            parts["training"] = domain_training.render()
+    return Components(
+        tabs=tabs,
+        form=form,
+        **parts,
+        clock=gr.Timer(IDLE_SECONDS),
+        job=gr.State(None),
+        seen=gr.State({}),
+        draft=draft,
+        errand=errand,
+    )
+
+
+def _render_controls(
+    model: str, domain_models: Sequence[DomainModel], frame_limits: tuple[int, int] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The form, and the other parts of the left side."""
+    form: dict[str, Any] = {}
+    parts: dict[str, Any] = {}
+    first = domain_models[0].name if domain_models else ""
+    with gr.Column(elem_classes="scroll"):
+        form["prompt"] = controls.prompt("a big red star moving right over green hills", "wall-prompt")
+        parts["unknown"] = gr.HTML("", elem_id="wall-unknown", apply_default_css=False)
+        gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="wall-vocabulary", apply_default_css=False)
+        form["domain_model"] = controls.domain_model(domain_models, first, PREFIX)
+        parts["about"] = gr.HTML(wall_views.about(domain_models[0] if first else None), elem_id="about", apply_default_css=False)
+        form |= _render_axes("prior_strength" if first else "seed", [each.name for each in domain_models])
+        form["frames"] = controls.slider("frames", limits=frame_limits, prefix=PREFIX)
+        form["seed"] = controls.number("seed", prefix=PREFIX)
+        form["steps"] = controls.slider("steps", prefix=PREFIX)
+        parts["changed"] = gr.HTML("", elem_id="wall-changed", js_on_load=ACTIONS_JS, apply_default_css=False)
+        gr.HTML("<h2>Advanced</h2>", apply_default_css=False)
+        form |= _render_advanced()
+    with gr.Column(elem_classes="run-bar"):
+        parts["note"] = gr.HTML("", elem_id="wall-note", apply_default_css=False)
+        with gr.Row(elem_classes="run-row"):
+            parts["run"] = gr.Button("Compare", variant="primary", elem_id="wall-run", elem_classes="run")
+            parts["stop"] = gr.Button("Stop", variant="stop", elem_id="wall-stop", elem_classes="stop", visible=False)
+            parts["another"] = gr.Button("Queue another", elem_id="wall-another", elem_classes="another", visible=False)
+    extra = [name for name in form if name not in SHARED]
+    return {name: form[name] for name in (*SHARED, *extra)}, parts
+
+
+def _render_axes(field: str, domain_models: Sequence[str]) -> dict[str, Any]:
+    """What varies along the columns, and down the rows."""
+    strengths = field == "prior_strength"
+    with gr.Column(elem_classes="axes"):
+        form = controls.axis("columns", "What varies from left to right.", axes.choices(), field, axes.usual(field, domain_models))
+        form["ends"] = gr.CheckboxGroup(list(axes.ENDS), value=list(axes.ENDS), label="Ends", elem_id="ends", visible=strengths)
+        form |= controls.axis("rows", "What varies from top to bottom.", [("Nothing", ""), *axes.choices()], "", "")
+        form["blind"] = gr.Checkbox(False, label="Blind", info="Shuffled and unlabelled until you pick a favourite.", elem_id="blind")
+    return form
+
+
+def _render_advanced() -> dict[str, Any]:
+    form: dict[str, Any] = {}
+    with gr.Accordion("Composition", open=False):
+        form["prior_strength"] = controls.slider("prior_strength", 0.05, prefix=PREFIX)
+        form |= controls.mixing(PREFIX)
+    with gr.Accordion("Guidance", open=False):
+        form["guidance_scale"] = controls.slider("guidance_scale", 0.1, prefix=PREFIX)
+        form["negative_prompt"] = controls.text("negative_prompt", 2, "blue, at night", PREFIX)
+    with gr.Accordion("Noise prior", open=False):
+        form["noise_kind"] = controls.radio("noise_kind", PREFIX)
+        form["noise_alpha"] = controls.number("noise_alpha", 0.5, PREFIX)
+    with gr.Accordion("Sampler and output", open=False):
+        form["sampler"] = controls.sampler(PREFIX)
+        form["fps"] = controls.slider("fps", prefix=PREFIX)
+    return form
+
+
+def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> Bench:
+    """Connects the tab; `desk` is where single clips are opened."""
+    bench = Bench(ui, engine, desk)
+    values, view = list(ui.form.values()), [ui.job, ui.seen]
+    everything = bench.outputs
+    pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
+    for press in (ui.run, ui.another):
+        press.click(bench.run, [*view, *values], everything, **pressed)
+    ui.stop.click(bench.stop, view, everything, **pressed)
+    ui.clock.tick(bench.look, view, bench.shown, **pressed)
+    ui.wall.click(bench.in_wall, [*view, desk.ui.focus, desk.ui.seen], [*everything, *desk.outputs_elsewhere(everything)], **pressed)
+    for html in (ui.under, ui.shelf):
+        html.click(bench.act, view, everything, **pressed)
+    ui.changed.click(bench.reset, None, values, **pressed)
+    for axis in ("columns", "rows"):
+        ui.form[f"{axis}_field"].input(bench.usual, [ui.form[f"{axis}_field"]], [ui.form[axis]], **QUICK)
+    gr.on([field.change for field in values], bench.edited, values, bench.told, trigger_mode="always_last", **QUICK)
+    ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
+    ui.errand.change(bench.errand, [ui.errand, *view], everything, **QUICK)
+    page.load(bench.opened, [ui.draft, *view], everything, **QUICK)
+    domain_training.listen(ui.training, engine, page, ui.errand, [ui.form["domain_model"], desk.ui.fields["domain_model"]])
+    return bench
+
+
+def request_values(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The form as the values of a request."""
+    values: dict[str, Any] = {"kind": KIND, "base": {name: given[name] for name in SHARED}, "blind": given["blind"]}
+    for name in ("columns", "rows"):
+        if field := given[f"{name}_field"]:
+            values[name] = {"field": field, "values": axes.parse(field, given[name] or "", given["ends"])}
+    return values
+
+
+class Bench(WallDesk):
+    """The tab's handlers. Each returns only what it changes."""
+
+    kind = KIND
+
+    def __init__(self, ui: Components, engine: Engine, desk: Desk) -> None:
+        super().__init__(ui, engine, desk)
+        self.model = engine.settings.model_dir.name
+        self.varied = [name for name in axes.AXES if name in SHARED and name != "prompt"]
+        self.told = [ui.unknown, ui.changed, ui.about, ui.draft, *(ui.form[name] for name in ("ends", "rows", "columns", *self.varied))]
+        self._actions |= {
+            "use": lambda a: self.fill_wall(self.engine.wall(a["job"])),
+            "preset": lambda a: self.fill(wall_views.presets(self.engine.domain_models())[a["clip"]][1]),
+        }
+
+    def welcome(self) -> str:
+        return wall_views.welcome(self.engine.domain_models())
+
+    # -- What a person does -----------------------------------------------------------------------------------------------
+
+    def run(self, job: str | None, seen: dict[str, Any], *values: Any) -> Updates:
+        """Submits the form. An error is a sentence above the button, and nothing else changes."""
+        return self.submit(lambda: parse_request(request_values(dict(zip(self.ui.form, values, strict=True)))), job, seen)
+
+    def reset(self, event: gr.EventData) -> Updates:
+        """Back to the defaults: one setting, or all that differ."""
+        data = dict(event._data or {})
+        names = [name for name in controls.MARKED if name in SHARED] if data.get("do") == "reset-all" else [data["field"]]
+        return {self.ui.form[name]: controls.DEFAULTS[name] for name in names}
+
+    def usual(self, field: str) -> Any:
+        """Another setting is varied: its usual values."""
+        text = axes.usual(field, [model.name for model in self.engine.domain_models()]) if field else ""
+        return gr.Textbox(text, visible=bool(field))
+
+    def edited(self, *values: Any) -> Updates:
+        """What follows from any change of the form: unknown words, what is shown, the draft."""
+        given, form = dict(zip(self.ui.form, values, strict=True)), self.ui.form
+        varied = {given["columns_field"], given["rows_field"]}
+        model = next((each for each in self.engine.domain_models() if each.name == given["domain_model"]), None)
+        differing = {n: v for n, v in controls.differing({"variations": 1, **given}).items() if n != "domain_model" and n not in varied}
+        updates: Updates = {form[name]: gr.update(visible=name not in varied) for name in self.varied}
+        help = {name: axes.EDITS_HELP if given[f"{name}_field"] == "prompt" else axes.LIST_HELP for name in ("columns", "rows")}
+        return updates | {
+            self.ui.unknown: views.unknown_words(unknown_words(given["prompt"] or ""), self.model),
+            self.ui.changed: views.changed(differing, controls.TITLES, PREFIX),
+            self.ui.about: wall_views.about(model),
+            self.ui.draft: given,
+            form["ends"]: gr.CheckboxGroup(visible="prior_strength" in varied),
+            form["columns"]: gr.Textbox(info=help["columns"]),
+            form["rows"]: gr.Textbox(visible=bool(given["rows_field"]), info=help["rows"]),
+            form["sampler"]: gr.Dropdown(info=controls.sampler_help(given["sampler"]), visible="sampler" not in varied),
+        }
+
+    def opened(self, draft: dict[str, Any] | None, job: str | None, seen: dict[str, Any]) -> Updates:
+        """A page that is loaded again finds its form, and the wall that is made now or was made last."""
+        models = self.engine.domain_models()
+        updates: Updates = {}
+        if draft:
+            updates = {self.ui.form[name]: draft[name] for name in self.ui.form if name in draft}
+        chosen = (draft or {}).get("domain_model", models[0].name if models else "")
+        updates[self.ui.form["domain_model"]] = gr.Dropdown(controls.domain_choices(models), value=chosen)
+        last = self.engine.recent_jobs(KIND)
+        return self._and_look(updates | {self.ui.job: self.engine.active_job(KIND) or (last[0] if last else None)}, None, {})
+
+    def errand(self, text: str, job: str | None, seen: dict[str, Any]) -> Updates:
+        """What another tab asks for: a clip's settings to compare, or a wall to look at."""
+        errand = Errand.from_text(text)
+        if errand and errand.what == "compare":
+            return self._careful(lambda: self._compared(self.engine.history.get(errand.id).request), job, seen)
+        if errand and errand.what == KIND:
+            return self._careful(lambda: {self.ui.job: errand.id}, job, seen)
+        return {}
+
+    # -- The form -----------------------------------------------------------------------------------------------------------
+
+    def fill(self, values: dict[str, Any]) -> Updates:
+        """Some settings into the form, and where an axis is among them its usual values, if there are none."""
+        form = self.ui.form
+        updates: Updates = {form[name]: value for name, value in values.items()}
+        names = [model.name for model in self.engine.domain_models()]
+        for axis in ("columns", "rows"):
+            field = values.get(f"{axis}_field", "" if axis == "rows" else None)
+            if field is not None:
+                updates |= {
+                    form[f"{axis}_field"]: field,
+                    form[axis]: gr.Textbox(values.get(axis) or axes.usual(field, names), visible=axis == "columns" or bool(field)),
+                }
+        return updates | {form["ends"]: gr.CheckboxGroup(list(axes.ENDS), value=list(axes.ENDS)), self.ui.note: ""}
+
+    def fill_wall(self, state: WallState) -> Updates:
+        """The form as it was when a wall was asked for."""
+        request, form = state.request, self.ui.form
+        updates: Updates = {form[name]: getattr(request.base, name) for name in SHARED}
+        ends: list[str] = []
+        for name, axis in (("columns", request.columns), ("rows", request.rows)):
+            text, own = axes.as_text(axis) if axis else ("", [])
+            updates |= {form[f"{name}_field"]: axis.field if axis else "", form[name]: gr.Textbox(text, visible=axis is not None)}
+            ends += own
+        return updates | {form["ends"]: ends, form["blind"]: request.blind, self.ui.note: ""}
+
+    def _compared(self, request: TextToVideoRequest) -> Updates:
+        """A clip's settings, its strength varied; with a domain model if there is any to put over it."""
+        models = [model.name for model in self.engine.domain_models()]
+        name = request.domain_model or (models[0] if models else "")
+        values = {field: getattr(request, field) for field in SHARED if request.domain_model or field not in MIXING}
+        return self.fill(values | {"domain_model": name, "columns_field": "prior_strength" if name else "seed"})

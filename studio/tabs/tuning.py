@@ -1,0 +1,324 @@
+"""Tune on a clip: the clip and its caption on the left; what the model will see, and what it learns, on the right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from pipelines.defaults import GenerationDefaults
+from pipelines.errors import InvalidInput, ModelError, StudioError
+from pipelines.pocket.captions import unknown_words, vocabulary
+
+from .. import bundled, source_clips, tuning
+from ..engine import Engine
+from ..events import FINAL
+from ..fields import slug
+from ..requests import TuningRequest, parse_request
+from ..source_clips import ClipFacts
+from . import ACTIONS_JS, QUICK, Errand, controls, tuning_views, views
+from .following import Following
+from .text_to_video import IDLE_SECONDS
+
+KIND = "one_shot_tuning"
+PREFIX = "tuning"
+SCHEMA: dict[str, dict[str, Any]] = TuningRequest.model_json_schema()["properties"]
+TRIM = ("start", "stride", "frames", "fit")
+OWN_CLIPS = 8  # of the history, that are offered
+Updates = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class ChosenClip:
+    """The clip that will be tuned on, and a strip of its pictures."""
+
+    path: str
+    facts: ClipFacts
+    strip: tuple[tuple[float, bytes], ...]
+
+
+@dataclass(frozen=True)
+class Components:
+    """The tab's parts. `fields` are the request's."""
+
+    parts: gr.Tabs
+    file: gr.File
+    picks: gr.HTML
+    unknown: gr.HTML
+    fields: dict[str, Any]
+    estimate: gr.HTML
+    note: gr.HTML
+    run: gr.Button
+    stop: gr.Button
+    trim: gr.HTML
+    frames: gr.HTML
+    live: gr.HTML
+    clip: gr.State
+    clock: gr.Timer
+    job: gr.State
+    seen: gr.State
+
+
+def render(parts: gr.Tabs, model_dir: Path, limits: tuple[int, int] | None) -> Components:
+    """Builds the tab's components, in reading order; `parts` are the tabs it is one of."""
+    made: dict[str, Any] = {}
+    with gr.Row(elem_classes="making parted"):
+        with gr.Column(elem_classes="controls", scale=0, min_width=300):
+            with gr.Column(elem_classes="scroll"):
+                made |= _render_controls(model_dir, limits)
+            with gr.Column(elem_classes="run-bar"):
+                made["estimate"] = gr.HTML("", elem_id="tuning-estimate", apply_default_css=False)
+                made["note"] = gr.HTML("", elem_id="tuning-note", apply_default_css=False)
+                with gr.Row(elem_classes="run-row"):
+                    made["run"] = gr.Button("Tune", variant="primary", elem_id="tune", elem_classes="run")
+                    made["stop"] = gr.Button("Stop and keep", variant="stop", elem_id="tune-stop", elem_classes="stop", visible=False)
+        with gr.Column(elem_classes="stage-side tuning-side"):
+            shown: dict[str, Any] = {"js_on_load": ACTIONS_JS, "apply_default_css": False}
+            made["trim"] = gr.HTML(tuning_views.welcome(), elem_id="trim", **shown)
+            made["frames"] = gr.HTML("", elem_id="seen-frames", apply_default_css=False)
+            made["live"] = gr.HTML("", elem_id="tuning-live", **shown)
+    return Components(parts, **made, clip=gr.State(None), clock=gr.Timer(IDLE_SECONDS), job=gr.State(None), seen=gr.State({}))
+
+
+def _render_controls(model_dir: Path, limits: tuple[int, int] | None) -> dict[str, Any]:
+    """The form and what belongs to it."""
+    model, own = model_dir.name, tuning.usual(model_dir)
+    made: dict[str, Any] = {}
+    made["file"] = gr.File(
+        label="Drop a clip here", file_types=list(source_clips.SUFFIXES), height=72, elem_id="tuning-file", elem_classes="drop"
+    )
+    made["picks"] = gr.HTML(tuning_views.picks(()), elem_id="picks", js_on_load=ACTIONS_JS, apply_default_css=False)
+    if own.known:
+        gr.HTML(tuning_views.real_footage(model), elem_id="real-footage", apply_default_css=False)
+    fields: dict[str, Any] = {}
+    fields["caption"] = gr.Textbox(
+        lines=2, max_lines=6, placeholder="a man is skiing", **(common("caption") | {"elem_classes": "prompt-field"})
+    )
+    made["unknown"] = gr.HTML("", elem_id="tuning-unknown", apply_default_css=False)
+    gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="tuning-vocabulary", apply_default_css=False)
+    fields["edit"] = gr.Textbox("", lines=1, max_lines=4, placeholder="a robot is skiing", **common("edit"))
+    fields["name"] = gr.Textbox("", lines=1, max_lines=1, placeholder="From the caption", **common("name"))
+    with gr.Accordion("Frames of the clip", open=True):
+        fields["start"] = gr.Slider(0, 1, 0, step=0.05, buttons=["reset"], **common("start"))
+        fields["stride"] = gr.Slider(1, 30, 1, step=1, buttons=["reset"], **common("stride"))
+        least, most = limits or (SCHEMA["frames"]["minimum"], SCHEMA["frames"]["maximum"])
+        fields["frames"] = gr.Slider(max(2, least), most, 16, step=1, buttons=["reset"], **common("frames"))
+        fields["fit"] = gr.Radio([("Cut", "crop"), ("Whole", "fit")], value="crop", **(common("fit") | {"elem_classes": "field segments"}))
+    with gr.Accordion("Advanced", open=False):
+        fields["steps"] = gr.Slider(1, max(1000, own.steps), own.steps, step=1, buttons=["reset"], **common("steps"))
+        fields["learning_rate"] = gr.Number(own.learning_rate, **common("learning_rate"))
+        fields["rank"] = gr.Slider(0, 64, 0, step=1, buttons=["reset"], **common("rank"))
+        fields["sparse_causal"] = gr.Checkbox(True, **common("sparse_causal"))
+        fields["seed"] = gr.Number(0, precision=0, **common("seed"))
+    return made | {"fields": fields}
+
+
+def common(name: str) -> dict[str, Any]:
+    return controls.common(name, PREFIX, SCHEMA)
+
+
+def listen(ui: Components, engine: Engine, page: gr.Blocks, errand: gr.Textbox) -> Tuner:
+    """Connects the tab; `errand` is what other tabs ask for."""
+    tuner = Tuner(ui, engine, errand)
+    view = [ui.job, ui.seen]
+    pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
+    values = list(ui.fields.values())
+    ui.file.upload(tuner.dropped, [ui.file], tuner.chosen, **QUICK)
+    ui.picks.click(tuner.picked, None, tuner.chosen, **pressed)
+    ui.trim.click(tuner.started, None, [ui.fields["start"]], **pressed)
+    gr.on(
+        [ui.fields[name].change for name in TRIM],
+        tuner.trimmed,
+        [ui.clip, *(ui.fields[name] for name in TRIM)],
+        [ui.trim, ui.frames, ui.note],
+        trigger_mode="always_last",
+        **QUICK,
+    )
+    gr.on(
+        [ui.fields[name].change for name in ("caption", "edit", "steps", "frames")],
+        tuner.told,
+        [ui.fields[name] for name in ("caption", "edit", "steps", "frames")],
+        [ui.unknown, ui.estimate],
+        trigger_mode="always_last",
+        **QUICK,
+    )
+    ui.run.click(tuner.run, [*view, ui.clip, *values], tuner.outputs, **pressed)
+    ui.stop.click(tuner.stop, view, tuner.outputs, **pressed)
+    ui.live.click(tuner.act, view, tuner.outputs, **pressed)
+    ui.clock.tick(tuner.look, view, tuner.shown, **pressed)
+    errand.change(tuner.errand, [errand, *view], [*tuner.outputs, *(each for each in tuner.chosen if each not in tuner.outputs)], **QUICK)
+    page.load(tuner.opened, [*view, *(ui.fields[name] for name in ("caption", "edit", "steps", "frames"))], tuner.outputs_at_start, **QUICK)
+    return tuner
+
+
+class Tuner(Following):
+    """The tab's handlers. Each returns only what it changes."""
+
+    kind = KIND
+
+    def __init__(self, ui: Components, engine: Engine, errand: gr.Textbox) -> None:
+        super().__init__(ui, engine)
+        self.model = engine.settings.model_dir.name
+        self.ask = errand
+        self.shown = [ui.live, ui.run, ui.stop, ui.clock, ui.job, ui.seen, ui.picks]
+        self.outputs = [*self.shown, ui.note, ui.parts, errand]
+        self.outputs_at_start = [*self.outputs, ui.unknown, ui.estimate]
+        self.chosen = [ui.clip, ui.note, ui.file, ui.trim, ui.frames, *(ui.fields[name] for name in ("caption", *TRIM))]
+
+    # -- The clip -----------------------------------------------------------------------------------------------------------
+
+    def dropped(self, file: str | None) -> Updates:
+        """An upload is kept at once, so that it is still there when its turn comes."""
+        if file is None:
+            return {}
+        return self._choosing(lambda: self._kept(Path(file))) | {self.ui.file: None}
+
+    def picked(self, event: gr.EventData) -> Updates:
+        """A bundled clip, or one that was made here."""
+        data = dict(event._data or {})
+        if data.get("do") == "bundled":
+            return self._choosing(lambda: self._bundled(data["clip"]))
+        return self._taken(str(data.get("clip")))
+
+    def _taken(self, clip_id: str) -> Updates:
+        def taken() -> tuple[Path, str]:
+            clip = self.engine.history.get(clip_id)
+            return self._kept(clip.path)[0], clip.prompt
+
+        return self._choosing(taken)
+
+    def _bundled(self, name: str) -> tuple[Path, str]:
+        return bundled.clip(name, self.engine.settings.data_dir / "training_clips" / "bundled"), bundled.caption(name)
+
+    def _kept(self, path: Path) -> tuple[Path, str]:
+        source_clips.probe(path)  # what is no clip is refused before it is copied
+        return self.engine.keep_clips([path]) / path.name, ""
+
+    def _choosing(self, take: Callable[[], tuple[Path, str]]) -> Updates:
+        """A clip into the form, trimmed as suits the model."""
+        try:
+            path, caption = take()
+            facts = source_clips.probe(path)
+            own = self._defaults()
+            frames = max(2, min(own.num_frames, facts.frames, own.max_frames))
+            stride = source_clips.usual_stride(facts, frames, own.fps)
+            clip = ChosenClip(str(path), facts, tuple(source_clips.strip(path, facts)))
+        except StudioError as error:
+            return {self.ui.note: views.alert(str(error))}
+        fields = self.ui.fields
+        return {
+            self.ui.clip: clip,
+            fields["start"]: gr.Slider(maximum=max(0.1, round(facts.seconds, 2)), value=0),
+            fields["stride"]: stride,
+            fields["frames"]: frames,
+            fields["fit"]: "crop",
+            **self.trimmed(clip, 0.0, stride, frames, "crop"),
+        } | ({fields["caption"]: caption} if caption else {})
+
+    def _defaults(self) -> GenerationDefaults:
+        try:
+            return self.engine.defaults()
+        except ModelError:
+            return GenerationDefaults()
+
+    def started(self, event: gr.EventData) -> Any:
+        """A picture of the strip is where the first frame shall be."""
+        data = dict(event._data or {})
+        return float(data["clip"]) if data.get("do") == "start" else gr.skip()
+
+    def trimmed(self, clip: ChosenClip | None, *values: Any) -> Updates:
+        """The strip, and exactly the frames that the model will see."""
+        if clip is None:
+            return {}
+        trim = dict(zip(TRIM, values, strict=True))
+        seconds = trim["stride"] * (trim["frames"] - 1) / clip.facts.fps
+        strip = tuning_views.clip(Path(clip.path).name, clip.facts, clip.strip, trim["start"], seconds)
+        try:
+            source = tuning.read_clip(request_of({"caption": "any", "name": "any", "clip": clip.path, **trim}), self.engine.bench)
+        except StudioError as error:
+            return {self.ui.trim: strip, self.ui.frames: "", self.ui.note: views.alert(str(error))}
+        return {self.ui.trim: strip, self.ui.frames: tuning_views.frames(source), self.ui.note: ""}
+
+    # -- The tuning -----------------------------------------------------------------------------------------------------------
+
+    def told(self, caption: str | None, edit: str | None, steps: int, frames: int) -> Updates:
+        """Words that the model does not know, and how long it will take."""
+        unknown = views.unknown_words(unknown_words(f"{caption or ''} {edit or ''}"), self.model)
+        try:
+            request = request_of({"caption": "any", "name": "any", "clip": "any", "steps": steps, "frames": frames})
+            seconds = tuning.estimate(request, self.engine.bench)
+        except StudioError:
+            return {self.ui.unknown: unknown, self.ui.estimate: ""}
+        return {self.ui.unknown: unknown, self.ui.estimate: tuning_views.estimate(seconds)}
+
+    def run(self, job: str | None, seen: dict[str, Any], clip: ChosenClip | None, *values: Any) -> Updates:
+        """Submits the form. An error is a sentence above the button, and nothing else changes."""
+        given = dict(zip(self.ui.fields, values, strict=True))
+
+        def submit() -> Updates:
+            if clip is None:
+                raise InvalidInput("No clip was chosen.", "Drop one, or take one of those above.")
+            given["name"] = given["name"].strip() or self.engine.tuned_models.free_title(title_of(given["caption"] or ""))
+            return {self.ui.job: self.engine.submit(request_of(given | {"clip": clip.path})), self.ui.note: ""}
+
+        return self._careful(submit, job, seen)
+
+    def act(self, job: str | None, seen: dict[str, Any], event: gr.EventData) -> Updates:
+        """A button under a tuning: go on with one that was stopped, or edit with what it gave."""
+        data = dict(event._data or {})
+        if data.get("do") == "rerun":
+            return self._careful(lambda: {self.ui.job: self.engine.rerun(data["job"])}, job, seen)
+        if data.get("do") == "edit":
+            return {self.ask: Errand("edit-with", data["clip"]).to_text()}
+        return {}
+
+    def errand(self, text: str, job: str | None, seen: dict[str, Any]) -> Updates:
+        """Another tab shows a tuning, or has a clip to tune on."""
+        errand = Errand.from_text(text)
+        here = {self.ui.parts: gr.Tabs(selected="tune")}
+        if errand and errand.what == KIND:
+            return self._and_look(here | {self.ui.job: errand.id}, job, seen)
+        if errand and errand.what == "tune":
+            return here | self._taken(errand.id)
+        return {}
+
+    def opened(self, job: str | None, seen: dict[str, Any], caption: str, edit: str, steps: int, frames: int) -> Updates:
+        """A page that is loaded again finds the tuning that runs, or the last one."""
+        return self._and_look({self.ui.job: self._last()} | self.told(caption, edit, steps, frames), None, {})
+
+    def look(self, job: str | None, seen: dict[str, Any]) -> Updates:
+        """The tuning as it is now; only what changed since the last look is sent."""
+        try:
+            job, event = self._followed(job)
+            request = self.engine.request_of(job) if job else None
+            picks = tuning_views.picks(self.engine.history.clips(limit=OWN_CLIPS))
+        except StudioError as error:
+            return {self.ui.live: views.alert(str(error))}
+        live = ""
+        if isinstance(request, TuningRequest) and event:
+            live = tuning_views.live(request, event, self.engine.tuned_models.find(slug(request.name)))
+        busy = event is not None and not isinstance(event, FINAL)
+        now = {"live": live, "busy": busy, "picks": picks}
+        updates: Updates = {self.ui.seen: now, self.ui.job: job}
+        for name in ("live", "picks"):
+            if now[name] != seen.get(name):
+                updates[getattr(self.ui, name)] = now[name]
+        if busy != seen.get("busy"):
+            updates |= self._buttons(busy)
+        return updates
+
+
+def request_of(values: dict[str, Any]) -> TuningRequest:
+    """Raises InvalidInput naming what is wrong."""
+    request = parse_request({"kind": KIND, **values})
+    assert isinstance(request, TuningRequest)
+    return request
+
+
+def title_of(caption: str) -> str:
+    """A name from the first words of a caption: 'a man is skiing' becomes 'Man is skiing'."""
+    words = [word for word in slug(caption).split("-") if word not in ("a", "an", "the", "")]
+    return " ".join(words[:4]).capitalize()[:50] or "Tuned model"
