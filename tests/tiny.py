@@ -8,7 +8,10 @@ import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from pipelines.domain_models import DomainModel, save_domain_model
+from pipelines.domain_unet import small_unet
 from pipelines.inflation import VideoUNet
+from pipelines.latent_space import LatentSpace, weights_hash
 from pipelines.pocket.autoencoder import PatchAutoencoder
 from pipelines.pocket.recipe import build_scheduler
 from pipelines.pocket.tokenizer import build_tokenizer
@@ -79,3 +82,21 @@ def save_tiny_model(folder: Path) -> Path:
     """The same as a model directory."""
     tiny_pipeline().save_pretrained(folder)
     return folder
+
+
+def save_tiny_domain_model(model: Path, name: str, seed: int = 1) -> DomainModel:
+    """An untrained domain model beside a saved tiny model, in its `adapters` folder."""
+    pipe = TextToVideoPipeline.from_pretrained(str(model))
+    torch.manual_seed(seed)
+    unet = small_unet(pipe.unet, 0.5, pipe.scheduler, torch.zeros(12), torch.ones(12))
+    description = DomainModel(
+        name=name,
+        title=name.capitalize(),
+        description="Untrained, for tests.",
+        style="sketch",
+        caption="as a pencil sketch",
+        base="tiny",
+        latent_space=LatentSpace.of(pipe.vae).to_dict(),
+        text_encoder=weights_hash(pipe.text_encoder),
+    )
+    return save_domain_model(model / "adapters" / name, unet, description)

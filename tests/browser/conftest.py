@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from studio.settings import Settings
 from tests.serving import serving
 
 SECONDS_PER_STEP = 0.06
+PATIENCE_MS = 20_000  # of actions and expectations alike: a busy machine is slow, not wrong
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +41,7 @@ def page(browser: Browser, studio: tuple[str, Any]) -> Iterator[Page]:
     page = context.new_page()
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(url)
     page.locator("#run").wait_for()
     yield page

@@ -12,6 +12,7 @@ from playwright.sync_api import TimeoutError as PlaywrightTimeout
 from studio.engine import Engine
 from studio.jobs import State
 from studio.requests import TextToVideoRequest
+from tests.browser.conftest import PATIENCE_MS
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
 PROMPT = "a big red star bouncing over green hills, pixel art"
@@ -46,8 +47,9 @@ def set_field(page: Page, name: str, value: int) -> None:
 
 
 def test_a_prompt_becomes_a_playing_video_with_progress_on_the_way(page: Page) -> None:
+    set_field(page, "steps", 80)
     ask(page)
-    expect(page.locator("#stage .status")).to_have_text(re.compile(r"denoising \d+/24 · \d+ s left · seed \d+"))
+    expect(page.locator("#stage .status")).to_have_text(re.compile(r"denoising \d+/80 · \d+ s left · seed \d+"))
     expect(page.locator("#stage img.preview")).to_have_js_property("complete", True)
     stage(page, "done").wait_for()
     video = page.locator("#stage .hero video")
@@ -79,7 +81,7 @@ def test_run_turns_into_stop_in_place_and_stopping_frees_the_device(page: Page, 
 
 
 def test_a_reload_in_the_middle_finds_the_running_job_and_the_form(page: Page, studio: Studio) -> None:
-    set_field(page, "steps", 60)
+    set_field(page, "steps", 100)
     ask(page)
     expect(page.locator("#stage .status")).to_contain_text("denoising")
     job = studio[1].active_job()
@@ -87,7 +89,7 @@ def test_a_reload_in_the_middle_finds_the_running_job_and_the_form(page: Page, s
     expect(page.locator("#stage .status")).to_contain_text("denoising")
     assert studio[1].active_job() == job
     expect(page.locator("#prompt textarea")).to_have_value(PROMPT)
-    stage(page, "done").wait_for()
+    stage(page, "done").wait_for(timeout=3 * PATIENCE_MS)
 
 
 def test_a_reload_afterwards_shows_the_last_result(page: Page) -> None:
@@ -180,8 +182,9 @@ def test_the_gallery_finds_opens_and_deletes(page: Page, studio: Studio) -> None
     request = TextToVideoRequest(prompt="a purple kite in the desert", steps=2)
     *_, done = studio[1].watch(studio[1].submit(request))
     page.get_by_role("tab", name="Gallery").click()
-    page.locator("#search textarea, #search input").first.fill("purple kite")
     card = page.locator(f"[data-card='{done.clips[0].id}']")
+    expect(card).to_be_visible()  # the gallery is as it is now, and takes what is typed
+    page.locator("#search textarea, #search input").first.fill("purple kite")
     expect(page.locator(".card")).to_have_count(1)
     card.get_by_role("button", name="Open", exact=True).click()
     expect(page.locator("#stage .caption .prompt")).to_have_text(request.prompt)

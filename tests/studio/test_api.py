@@ -85,4 +85,68 @@ def test_the_endpoint_has_the_requests_fields_as_parameters(studio: tuple[Client
 
 def test_what_the_page_does_by_itself_is_no_api(studio: tuple[Client, Engine]) -> None:
     client, _ = studio
-    assert set(client.view_api(return_format="dict")["named_endpoints"]) == {"/text_to_video", "/submit", "/status", "/stop"}
+    making = {"/text_to_video", "/submit", "/comparison", "/submit_comparison", "/tune", "/submit_tuning", "/edits"}
+    telling = {"/domain_models", "/tuned_models", "/status", "/stop"}
+    assert set(client.view_api(return_format="dict")["named_endpoints"]) == making | telling
+
+
+WALL = {"base": {"prompt": PROMPT, "frames": 4, "steps": 2}, "columns": {"field": "seed", "values": [1, 2]}}
+
+
+def test_a_wall_by_api_gives_its_clips_with_their_places(studio: tuple[Client, Engine]) -> None:
+    client, engine = studio
+    answer = client.predict(**WALL, rows={"field": "guidance_scale", "values": [1, 3]}, api_name="/comparison")
+    assert answer["state"] == "done"
+    assert [(cell["row"], cell["column"]) for cell in answer["cells"]] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [engine.restore(clip["video"]).seed for clip in answer["clips"]] == [1, 2, 1, 2]
+    assert "consistency" in answer["cells"][0]["readings"]
+
+
+def test_a_queued_wall_can_be_followed(studio: tuple[Client, Engine]) -> None:
+    client, engine = studio
+    job_id = client.predict(**WALL, api_name="/submit_comparison")
+    *_, last = engine.watch(job_id, timeout=60)
+    assert client.predict(job_id=job_id, api_name="/status")["state"] == "done", last
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"field": "seed", "values": [1, 1]}, "The seed 1 is given twice"),
+        ({"field": "colour", "values": [1]}, "'colour'"),
+        ({"field": "prior_strength", "values": [0.5]}, "without a domain model"),
+        ({"field": "steps", "values": list(range(1, 100))}, "99 values of quality"),
+    ],
+)
+def test_a_bad_wall_is_refused_in_words(studio: tuple[Client, Engine], columns: dict[str, object], said: str) -> None:
+    client, _ = studio
+    with pytest.raises(AppError, match=said):
+        client.predict(base=WALL["base"], columns=columns, api_name="/comparison")
+
+
+def test_domain_models_are_listed(studio: tuple[Client, Engine]) -> None:
+    client, _ = studio
+    assert client.predict(api_name="/domain_models") == []
+
+
+def test_a_model_is_tuned_on_a_clip_and_edited_with_by_api(studio: tuple[Client, Engine]) -> None:
+    client, _ = studio
+    clip = client.predict(prompt=PROMPT, steps=2, frames=4, api_name="/text_to_video")["clips"][0]
+    options = {"name": "By API", "steps": 2, "frames": 4}
+    assert client.predict(clip={"id": clip["id"]}, caption=PROMPT, options=options, api_name="/tune")["state"] == "done"
+    (model,) = client.predict(api_name="/tuned_models")
+    assert (model["title"], model["caption"], model["frames"]) == ("By API", PROMPT, 4)
+    answer = client.predict(model=model["name"], edits=["red -> blue"], settings={"steps": 2}, api_name="/edits")
+    assert answer["state"] == "done"
+    assert [cell["column"] for cell in answer["cells"]] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("clip", "caption", "said"),
+    [({"id": "nothing"}, PROMPT, "nothing"), ({"path": "/etc/passwd"}, PROMPT, "Give a file, or the id"), ({"id": "x"}, "", "x")],
+)
+def test_a_bad_clip_for_tuning_is_refused_in_words(studio: tuple[Client, Engine], clip: dict[str, str], caption: str, said: str) -> None:
+    client, engine = studio
+    with pytest.raises(AppError, match=said):
+        client.predict(clip=clip, caption=caption, api_name="/tune")
+    assert not engine.queue()

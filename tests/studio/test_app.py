@@ -28,9 +28,9 @@ def test_building_the_page_imports_no_torch(tmp_path: Path, tiny_model: Path) ->
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 
-def test_the_page_may_read_clips_previews_and_examples_and_nothing_else(tmp_path: Path) -> None:
+def test_the_page_may_read_what_was_made_and_the_examples_and_nothing_else(tmp_path: Path) -> None:
     allowed = launch_arguments(Settings(data_dir=tmp_path))["allowed_paths"]
-    assert [Path(each).name for each in allowed] == ["clips", "previews", "examples"]
+    assert [Path(each).name for each in allowed] == ["clips", "previews", "walls", "domain_models", "tuned_models", "shared", "examples"]
 
 
 def test_no_runs_are_kept_in_the_browser(tmp_path: Path) -> None:

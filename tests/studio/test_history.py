@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from pipelines.errors import JobError, StorageError
 from studio.history import ClipRecord, History, Store
@@ -102,3 +103,22 @@ def test_the_data_folder_can_be_moved(history: History, tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_opened_is_named(url: str) -> None:
     with pytest.raises(StorageError, match="database"):
         Store(url)
+
+
+def test_a_clip_is_found_by_its_settings_and_weights(history: History) -> None:
+    clip = add(history, "a")
+    assert history.find(clip.request, "") == clip
+    assert history.find(clip.request, "others") is None
+    assert history.find(clip.request.model_copy(update={"seed": 1}), "") is None
+    clip.path.unlink()
+    assert history.find(clip.request, "") is None
+
+
+def test_a_database_of_an_earlier_version_is_opened_and_keeps_its_clips(history: History, tmp_path: Path) -> None:
+    clip = add(history, "a")
+    with history.store.database.begin() as connection:
+        connection.execute(text("ALTER TABLE clips DROP COLUMN weights"))
+    after = History(Store(history.store.url), tmp_path)
+    assert after.get("a") == clip
+    assert add(after, "b").id == "b"
+    after.store.close()

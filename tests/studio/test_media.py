@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import resource
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,13 +43,17 @@ def test_pixels_come_back_nearly(tmp_path: Path, frames: np.ndarray) -> None:
 
 
 def test_a_video_is_h264_in_a_pixel_format_that_all_browsers_play(tmp_path: Path, frames: np.ndarray) -> None:
-    import imageio_ffmpeg
-
     media.write_mp4(frames, 12.5, tmp_path / "a.mp4", REQUEST, {})
     reader = imageio_ffmpeg.read_frames(str(tmp_path / "a.mp4"))
     facts = next(reader)
     reader.close()
     assert (facts["codec"], facts["pix_fmt"].partition("(")[0], facts["fps"]) == ("h264", "yuv420p", 12.5)
+
+
+def test_a_video_tells_all_of_its_colour_space_so_that_no_browser_guesses(tmp_path: Path, frames: np.ndarray) -> None:
+    media.write_mp4(frames, 8, tmp_path / "a.mp4", REQUEST, {})
+    told = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(tmp_path / "a.mp4")], capture_output=True, text=True).stderr
+    assert "yuv420p(tv, bt709, progressive)" in told
 
 
 @pytest.mark.parametrize(
@@ -95,7 +101,7 @@ def test_a_file_that_is_no_video_is_refused_by_name(tmp_path: Path) -> None:
 
 def test_a_video_from_elsewhere_is_refused_by_name(tmp_path: Path, frames: np.ndarray) -> None:
     media.write_mp4(frames, 8, tmp_path / "a.mp4", REQUEST, {})
-    media._ffmpeg(["-i", str(tmp_path / "a.mp4"), "-map_metadata", "-1", "-c", "copy", str(tmp_path / "bare.mp4")])
+    media.ffmpeg(["-i", str(tmp_path / "a.mp4"), "-map_metadata", "-1", "-c", "copy", str(tmp_path / "bare.mp4")])
     with pytest.raises(InvalidInput, match=r"'bare\.mp4' carries no settings"):
         media.read_metadata(tmp_path / "bare.mp4")
 
@@ -145,5 +151,5 @@ def test_an_all_but_full_disk_is_named_before_anything_is_made(tmp_path: Path, m
 
 def test_provenance_is_json_in_the_description(tmp_path: Path, frames: np.ndarray) -> None:
     media.write_mp4(frames, 8, tmp_path / "a.mp4", REQUEST, {"versions": {"torch": "2"}})
-    tags = media._ffmpeg(["-i", str(tmp_path / "a.mp4"), "-f", "ffmetadata", "-"]).decode()
+    tags = media.ffmpeg(["-i", str(tmp_path / "a.mp4"), "-f", "ffmetadata", "-"]).decode()
     assert json.dumps({"versions": {"torch": "2"}, "scale": 4}) in tags

@@ -71,7 +71,7 @@ def test_a_running_job_has_a_place_for_each_variation() -> None:
 
 def test_the_chips_say_every_setting() -> None:
     said = re.sub("<[^>]+>", " ", views.chips(REQUEST, "64 by 64"))
-    for part in ("seed 41", "16 frames", "8 fps", "24 steps", "guidance 3", "DDIM", "progressive noise 2", "64 by 64"):
+    for part in ("seed 41", "16 frames", "8 fps", "24 steps", "guidance 3", "DDIM", "progressive noise", "alpha 2", "64 by 64"):
         assert part in said
 
 

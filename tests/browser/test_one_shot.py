@@ -1,0 +1,80 @@
+"""The tab of one-shot tuning in a real browser: a clip is taken, trimmed, learned; its words are edited on the wall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from studio.engine import Engine
+from studio.settings import Settings
+from tests.serving import serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
+SLOW = 60_000  # a tuning on a busy machine, in milliseconds
+
+
+@pytest.fixture(scope="module")
+def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[tuple[str, Engine]]:
+    """A studio of its own."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
+    with serving(settings) as served:
+        yield served
+
+
+@pytest.fixture
+def tab(page: Page) -> Page:
+    page.get_by_role("tab", name="One-shot tuning").click()
+    page.get_by_role("tab", name="Tune on a clip").click()
+    page.locator("#tune").wait_for()
+    return page
+
+
+def take(tab: Page) -> None:
+    tab.locator("#picks").get_by_text("Star", exact=True).click()
+    tab.locator("#seen-frames .film").wait_for()
+
+
+def test_a_clip_is_tuned_on_and_its_words_are_edited_in_step(tab: Page, studio: tuple[str, Engine]) -> None:
+    take(tab)
+    expect(tab.locator("#tuning-caption textarea")).to_have_value("a big red star moving right over green hills, flat cartoon")
+    expect(tab.locator("#seen-frames .film i")).to_have_count(16)
+    tab.locator("#tuning-edit textarea").fill("a big blue star moving right over green hills, flat cartoon")
+    tab.get_by_text("Advanced", exact=True).locator("visible=true").click()
+    tab.locator("#tuning-steps input[type=number]").fill("4")
+    tab.locator("#tuning-steps input[type=number]").press("Tab")
+    tab.locator("#tune").click()
+    tab.locator("#tuning-live").get_by_role("button", name="Edit with it").click(timeout=SLOW)
+    tab.locator("#edits-field textarea").fill("red -> blue\nstar -> heart")
+    tab.locator("#edit-run").click()
+    expect(tab.locator('#edits .wall-cell[data-state="ready"]')).to_have_count(4, timeout=SLOW)
+    for head in ("source clip", "reconstruction", "red → blue", "star → heart"):
+        expect(tab.locator("#edits .wall-grid")).to_contain_text(head)
+    assert [record.title for record in studio[1].tuned_models] == ["Big red star moving"]
+
+
+def test_another_length_shows_other_frames(tab: Page) -> None:
+    take(tab)
+    tab.locator("#tuning-frames input[type=number]").fill("8")
+    tab.locator("#tuning-frames input[type=number]").press("Tab")
+    expect(tab.locator("#seen-frames .film i")).to_have_count(8)
+
+
+def test_a_file_that_is_no_clip_is_refused_where_it_was_dropped(tab: Page, tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no clip at all")
+    tab.locator("#tuning-file input[type=file]").set_input_files(tmp_path / "a.mp4")
+    expect(tab.locator("#tuning-note .alert")).to_contain_text("'a.mp4' cannot be read as a video.")
+
+
+def test_without_a_clip_nothing_is_tuned(tab: Page) -> None:
+    tab.locator("#tune").click()
+    expect(tab.locator("#tuning-note .alert")).to_have_text("No clip was chosen. Drop one, or take one of those above.")
+
+
+def test_on_a_narrow_screen_nothing_runs_over(tab: Page) -> None:
+    take(tab)
+    tab.set_viewport_size({"width": 400, "height": 800})
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 400
