@@ -287,16 +287,20 @@ const ACTIONS = {
   close: () => pin(pinned),
 };
 
+let pressed = null; // the clip that the pointer went down on: should the wall move before it goes up, it is still the one that is meant
+
 const keyOf = (node) => node?.closest?.(".wall-cell")?.dataset.key ?? null;
 
+listen(element, "pointerdown", (event) => { pressed = event.target.closest(".wall-clip"); });
 listen(element, "click", (event) => {
   const button = event.target.closest("[data-act]"), asked = event.target.closest("[data-do]"), column = event.target.closest(".hit");
+  const clip = event.target.closest(".wall-clip") ?? (event.target.contains(pressed) ? pressed : null);
   if (button) ACTIONS[button.dataset.act]?.();
   else if (asked) {
     asked.disabled = true; // until the next word from the server
     trigger("click", { do: asked.dataset.do, cell: keyOf(asked) });
   } else if (column) pinColumn(Number(column.dataset.column));
-  else if (event.target.closest(".wall-clip")) pin(keyOf(event.target));
+  else if (clip) pin(keyOf(clip));
   else if (pinned && !event.target.closest(".wall-loupe, .wall-bar, .wall-curves")) pin(pinned);
 });
 

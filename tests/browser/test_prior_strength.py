@@ -154,8 +154,9 @@ def test_a_clip_of_the_wall_opens_where_it_can_be_made_again(tab: Page) -> None:
     seeds(tab)
     compare(tab, "a wall to open", "3, 4")
     expect(cells(tab)).to_have_count(2, timeout=SLOW)
+    expect(tab.locator("#wall .wall-curves")).to_contain_text("Frame consistency", timeout=SLOW)
     cells(tab).nth(1).locator(".wall-clip").click()
-    tab.locator("#wall .wall-loupe").get_by_role("button", name="Open").click()
+    tab.locator("#wall .wall-loupe[data-pinned]").get_by_role("button", name="Open").click()
     expect(tab.locator("#stage .caption .prompt")).to_have_text("a wall to open")
     expect(tab.locator("#field-seed input")).to_have_value("4")
 
