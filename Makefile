@@ -6,6 +6,7 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+NONE := 5# pytest's exit status when no test was asked for
 PAGES := app.py studio pipelines tests
 
 .PHONY: run test lint format types benchmark clean
@@ -14,7 +15,8 @@ run: .venv/installed
 	@$(BIN)/python app.py $(ARGS)
 
 test: .venv/installed-test lint types
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS) || [ $$? -eq $(NONE) ]
+	$(BIN)/python -m pytest -m browser $(ARGS) || [ $$? -eq $(NONE) ]
 
 lint: .venv/installed-test
 	$(BIN)/python -m ruff check $(PAGES)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .noise import NoisePrior
 
+MOST_FRAMES = 2048  # of a finished clip: more do not fit comfortably into memory
+
 
 @dataclass(frozen=True)
 class GenerationDefaults:

@@ -36,14 +36,15 @@ class Finishers:
     Args:
         model: folder of the model; its finishers are in `finishers/flow`, `frames`, `decoder` and `upscaler` below it.
         pipe: the loaded model.
+        folder: where its finishers are instead.
     """
 
-    def __init__(self, model: str | Path, pipe: TextToVideoPipeline) -> None:
-        self.model, self.pipe = Path(model), pipe
+    def __init__(self, model: str | Path, pipe: TextToVideoPipeline, folder: str | Path | None = None) -> None:
+        self.model, self.pipe, self.folder = Path(model), pipe, Path(folder) if folder else Path(model) / FOLDER
 
     def has(self, name: Finisher) -> bool:
         """Whether the model has this one; nothing is loaded."""
-        return has_finisher(self.model, name)
+        return _is_finisher(self.folder / name)
 
     @cached_property
     def flow(self) -> LatentFlow:
@@ -82,9 +83,13 @@ class Finishers:
     def _folder(self, name: Finisher) -> Path:
         if not self.has(name):
             raise WeightsMissing(f"The model {self.model.name!r} comes without {SAID[name]}.", "Choose a way that needs no weights.")
-        return self.model / FOLDER / name
+        return self.folder / name
 
 
 def has_finisher(model: str | Path, name: Finisher) -> bool:
     """Whether a model's folder has the finisher of that name."""
-    return (Path(model) / FOLDER / name / "config.json").is_file()
+    return _is_finisher(Path(model) / FOLDER / name)
+
+
+def _is_finisher(folder: Path) -> bool:
+    return (folder / "config.json").is_file()

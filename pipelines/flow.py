@@ -14,9 +14,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
+from .defaults import MOST_FRAMES
 from .errors import InvalidInput
 
-MOST_FRAMES = 2048  # of a finished clip: more do not fit comfortably into memory
 SMALLEST_SIDE = 16  # pixels; DIS looks at patches of 8 on a coarser grid
 
 Between = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]  # two frames (h, w, 3) and moments (m,) -> (m, h, w, 3)

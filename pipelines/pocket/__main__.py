@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InvalidInput, StudioError
 from .captions import DOMAIN_STYLES
+from .finishing_command import add_finisher, add_finishing
 from .one_shot_command import add_one_shot
 
 
@@ -20,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_evaluate(commands)
     _add_card(commands)
     _add_domain(commands)
-    _add_finishing(commands)
-    _add_finisher(commands)
+    add_finishing(commands)
+    add_finisher(commands)
     add_one_shot(commands)
     chosen = parser.parse_args(arguments)
     try:
@@ -94,88 +95,6 @@ def _domain(chosen: argparse.Namespace) -> int:
     pipe = load_text_to_video(chosen.model, chosen.device)
     model = train_pocket_domain(pipe, chosen.style, chosen.out, recipe, chosen.clips, chosen.pictures, chosen.init)
     print(f"{model.title}, {model.parameters:,} parameters, is in {model.folder}.")
-    return 0
-
-
-def _add_finishing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("finishing", help="measure pictures brought to life, smoother and longer clips, on rendered clips")
-    parser.add_argument("what", choices=("interpolation", "continuation", "reference", "decoder", "upscaler"), help="which of them")
-    parser.add_argument("--clips", type=int, help="how many (default: 128; 64 for continuation)")
-    parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the model (default: %(default)s)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--steps", type=int, help="sampler steps (default: the model's)")
-    parser.add_argument("--seed", type=int, default=2000, help="of the clips (default: %(default)s)")
-    parser.add_argument("--factor", type=int, default=2, help="of interpolation: every how many frames one is kept (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=64, help="of a continued clip (default: %(default)s)")
-    parser.add_argument("--flow", type=Path, metavar="DIR", help="a flow network that `finisher flow` left, to be measured too")
-    parser.add_argument("--decoder", type=Path, metavar="DIR", help="a video decoder that `finisher decoder` left")
-    parser.add_argument("--upscaler", type=Path, metavar="DIR", help="an upscaler that `finisher upscaler` left")
-    parser.add_argument("--noise", type=float, default=0.0, help="on the latents that decoders get, relative (default: %(default)s)")
-    parser.add_argument("--strength", type=float, default=1.0, help="of a reference image (default: %(default)s)")
-    parser.add_argument("--overlap", type=int, help="frames that a continuation sees (default: half of the model's longest clip)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers there")
-    parser.set_defaults(run=_finishing)
-
-
-def _finishing(chosen: argparse.Namespace) -> int:
-    from ..checkpoints import load_text_to_video
-    from ..decoder import build_decoder
-    from ..latent_flow import LatentFlow
-    from ..upscaling import Upscaler
-    from . import finishing
-    from .evaluate import print_progress
-
-    clips = finishing.rendered_clips(chosen.clips or (64 if chosen.what == "continuation" else 128), chosen.seed)
-    pipe = load_text_to_video(chosen.model, chosen.device)
-    pipe.set_progress_bar_config(disable=True)
-    match chosen.what:
-        case "interpolation":
-            flow = LatentFlow.from_pretrained(chosen.flow) if chosen.flow else None
-            methods = finishing.interpolation_methods(pipe, flow, chosen.steps)
-            scores = finishing.compare_interpolation((clip for _, clip in clips), methods, chosen.factor, print_progress)
-            finishing.report(finishing.scores_table(scores), scores, chosen.json)
-        case "continuation":
-            longer = finishing.measure_continuation(pipe, clips, chosen.frames, chosen.overlap, steps=chosen.steps, progress=print_progress)
-            finishing.report(finishing.continuation_table(longer), longer, chosen.json)
-        case "reference":
-            moved = finishing.measure_animation(pipe, clips, chosen.strength, chosen.steps, print_progress)
-            finishing.report(finishing.animation_table(moved), moved, chosen.json)
-        case "decoder":
-            if chosen.decoder is None:
-                raise InvalidInput("No video decoder was given.", "Give the folder that `finisher decoder` left with --decoder DIR.")
-            decoder = type(build_decoder(pipe.vae)).from_pretrained(chosen.decoder)
-            decoded = finishing.compare_decoders(pipe, decoder, (clip for _, clip in clips), chosen.noise)
-            finishing.report(finishing.decoder_table(decoded), decoded, chosen.json)
-        case "upscaler":
-            if chosen.upscaler is None:
-                raise InvalidInput("No upscaler was given.", "Give the folder that `finisher upscaler` left with --upscaler DIR.")
-            ways = finishing.upscaling_methods(Upscaler.from_pretrained(chosen.upscaler), chosen.steps or 4)
-            larger = finishing.compare_upscaling(finishing.large_clips(len(clips), chosen.seed), ways, print_progress)
-            finishing.report(finishing.scores_table(larger), larger, chosen.json)
-    return 0
-
-
-def _add_finisher(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("finisher", help="train what finishes clips (finishing measures it); resumes after a kill")
-    what = "the frame between two; the video decoder; twice the size; the model itself, with given frames"
-    parser.add_argument("what", choices=("flow", "decoder", "upscaler", "frames"), help=what)
-    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run; the weights are in RUN/model")
-    parser.add_argument("--minutes", type=float, default=30, help="training time (default: %(default)s)")
-    parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the model (default: %(default)s)")
-    parser.set_defaults(run=_finisher)
-
-
-def _finisher(chosen: argparse.Namespace) -> int:
-    from . import finishers
-
-    recipes: dict[str, Callable[[Path, Path, float], object]] = {
-        "flow": finishers.train_flow,
-        "decoder": finishers.train_decoder,
-        "upscaler": finishers.train_upscaler,
-        "frames": finishers.train_given_frames,
-    }
-    recipes[chosen.what](chosen.model, chosen.out, chosen.minutes)
-    print(f"The weights are in {chosen.out / 'model'}.")
     return 0
 
 

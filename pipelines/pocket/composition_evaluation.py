@@ -124,11 +124,14 @@ def unseen_prompts(domain: Domain, count: int) -> list[Attributes]:
     rng = np.random.default_rng(2000)
     pairs, motions = list(product(domain.unseen_objects, domain.unseen_backgrounds)), list(PHRASES["motion"])
     asked: dict[Attributes, None] = {}
-    for _ in range(100 * count):
+    in_vain = 0
+    while in_vain < 1000:
         thing, place = pairs[len(asked) % len(pairs)]
         drawn = asdict(random_attributes(rng, (domain.style,)))
         motion = motions[(len(asked) + len(asked) // len(pairs)) % len(motions)]
-        asked[Attributes(**{**drawn, "object": thing, "background": place, "motion": motion})] = None
+        wanted = Attributes(**{**drawn, "object": thing, "background": place, "motion": motion})
+        in_vain = in_vain + 1 if wanted in asked else 0
+        asked[wanted] = None
         if len(asked) == count:
             return list(asked)
     raise InvalidInput(f"There are no {count} different prompts.", f"Ask for at most {len(asked)}.")

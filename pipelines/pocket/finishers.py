@@ -19,6 +19,7 @@ from diffusers.models.attention_processor import AttnProcessor
 from transformers import PreTrainedTokenizerBase
 
 from ..decoder import VideoDecoder, build_decoder
+from ..inflation import VideoUNet
 from ..latent_flow import LatentFlow, flows_to_neighbours
 from ..training.decoder import DecoderObjective
 from ..training.interpolation import FlowObjective
@@ -30,7 +31,7 @@ from .autoencoder import PatchAutoencoder
 from .captions import DOMAIN_STYLES, PRIOR_STYLES, Attributes, caption, random_attributes
 from .large import render_large, shrunk
 from .recipe import tokenize
-from .train import VIDEO_NOISE, Components, assemble
+from .train import VIDEO_NOISE, Components
 from .world import FPS, FRAMES, render
 
 GAPS = (1 / 30, 1 / 15, 2 / 15)  # between a triplet's outer frames, in clips: 16, 8 and 4 frames a second become twice as many
@@ -123,7 +124,7 @@ def frames_to_give(frames: int, rng: np.random.Generator) -> np.ndarray:
     given = np.zeros(frames, np.float32)
     match rng.choice(4, p=(0.5, 0.2, 0.2, 0.1)):
         case 0:
-            given[:: rng.integers(2, 6)] = 1
+            given[:: rng.choice((2, 3, 4, 5), p=(0.55, 0.15, 0.15, 0.15))] = 1
         case 1:
             given[: rng.integers(2, max(3, frames // 2 + 1))] = 1
         case 2:
@@ -162,8 +163,8 @@ def train_upscaler(model: Path, out: Path, minutes: float, learning_rate: float 
     return upscaler
 
 
-def train_given_frames(model: Path, out: Path, minutes: float, learning_rate: float = 3e-4) -> Components:
-    """The model's network, further, with given frames in every clip; the whole model is in `out / "model"` in the end.
+def train_given_frames(model: Path, out: Path, minutes: float, learning_rate: float = 3e-4) -> VideoUNet:
+    """The model's network, further, with given frames in every clip; it is in `out / "model"` in the end, in half precision.
 
     The text encoder stays as it is, and motion with it: without given frames the network is asked nothing here.
     """
@@ -176,5 +177,6 @@ def train_given_frames(model: Path, out: Path, minutes: float, learning_rate: fl
     )
     config = LoopConfig(60 * minutes, learning_rate, new_layers_factor=2.0, decay_from=0.5)
     train(objective, GivenFrameBatches(parts.tokenizer), out, config, is_new=lambda name: "temporal" in name)
-    assemble(parts, out / "model")
-    return parts
+    parts.unet.set_default_attn_processor()
+    parts.unet.half().save_pretrained(out / "model")
+    return parts.unet

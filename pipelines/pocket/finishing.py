@@ -1,17 +1,18 @@
 """What interpolation, continuation, reference images, the video decoder and the upscaler reach on rendered clips, whose frames are known.
 
 python -m pipelines.pocket finishing interpolation --clips 128     # every second frame dropped and filled in again
+python -m pipelines.pocket finishing interpolation --video FILE    # the same with clips of somebody's own
 python -m pipelines.pocket finishing continuation --clips 64       # clips continued to 64 frames, the last one read by the oracle
-    python -m pipelines.pocket finishing reference --clips 128         # first frames brought to life, the clips read by the oracle
-    python -m pipelines.pocket finishing decoder --decoder RUN/model   # PSNR and flicker of clips, encoded and decoded
-    python -m pipelines.pocket finishing upscaler --upscaler RUN/model # PSNR and warping error, noise shared and not
+python -m pipelines.pocket finishing reference --clips 128         # first frames brought to life, the clips read by the oracle
+python -m pipelines.pocket finishing decoder                       # PSNR and flicker of clips, encoded and decoded
+python -m pipelines.pocket finishing upscaler                      # PSNR and warping error, noise shared and not
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,15 @@ import torch
 
 from ..decoder import VideoDecoder, decode_clip
 from ..errors import InvalidInput
+from ..finishers import Finishers
 from ..flow import flow_between, linear_between
 from ..interpolation import extend, fill, interpolate, to_pixels
 from ..inversion import encode_clip
-from ..latent_flow import LatentFlow, doubled
+from ..latent_flow import doubled
 from ..noise import NoisePrior
 from ..reference import given_pictures
 from ..text_to_video import TextToVideoPipeline
+from ..training.clips import ClipFolder
 from ..upscaling import SHARED, Upscaler, enlarged, upscale
 from ..video_metrics import psnr, still_flicker, warping_error
 from .captions import Attributes, plain_caption
@@ -59,21 +62,32 @@ def rendered_clips(count: int, seed: int) -> list[tuple[Attributes, np.ndarray]]
     return [(known, render(known, np.random.default_rng((3, seed, i)))) for i, known in enumerate(held_out_attributes(count, seed))]
 
 
+def real_clips(files: Sequence[Path], pipe: TextToVideoPipeline) -> list[np.ndarray]:
+    """Files as clips of the model's size, length and frame rate, the middle cut out; a long file gives several, one after another.
+
+    Raises:
+        InvalidInput: for files that cannot be read.
+    """
+    own = pipe.defaults
+    return list(ClipFolder.read(files, "a clip", width=own.width, height=own.height, frames=own.num_frames, fps=own.fps).pixels)
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Interpolation
 
 
-def interpolation_methods(
-    pipe: TextToVideoPipeline, flow: LatentFlow | None = None, steps: int | None = None, seed: int = 0
-) -> dict[str, Fill]:
-    """The ways to fill frames in, by name; the masked-frame network is told no words. `flow` only doubles."""
+def interpolation_methods(finishers: Finishers, steps: int | None = None, seed: int = 0) -> dict[str, Fill]:
+    """The ways to fill frames in, by name. The masked-frame network is told no words; the flow network, if there is one, only doubles."""
+    pipe = finishers.pipe
 
     def network(frames: np.ndarray, factor: int) -> np.ndarray:
         rate = pipe.defaults.fps / factor
         generator = torch.Generator().manual_seed(seed)
-        return interpolate(pipe, frames, factor, fps=rate, num_inference_steps=steps, generator=generator)
+        return interpolate(finishers.frames, frames, factor, fps=rate, num_inference_steps=steps, generator=generator)
 
-    learned: dict[str, Fill] = {} if flow is None else {"flow network": lambda frames, factor: doubled(flow, pipe, frames, factor)}
+    learned: dict[str, Fill] = {}
+    if finishers.has("flow"):
+        learned["flow network"] = lambda frames, factor: doubled(finishers.flow, pipe, frames, factor)
     return {"linear blending": linear_between, "optical flow (DIS)": flow_between, "masked-frame network": network} | learned
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-
 FAR = 0.5  # share of the clips that are moved so far that what lay at their edge fills most of the picture
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipelines.checkpoints import load_text_to_video
-from pipelines.latent_flow import LatentFlow
+from pipelines.finishers import Finishers
 from pipelines.pocket.__main__ import main
 from pipelines.pocket.captions import random_attributes
 from pipelines.pocket.finishers import ClipBatches, GivenFrameBatches, LargeFrameBatches, TripletBatches, frames_to_give
@@ -18,6 +18,7 @@ from pipelines.pocket.large import render_large, shrunk
 from pipelines.pocket.tokenizer import build_tokenizer
 from pipelines.pocket.world import render
 from pipelines.training.loop import Batch
+from studio.media import write_mp4
 
 
 def test_a_triplets_middle_lies_between_its_ends() -> None:
@@ -49,32 +50,49 @@ def test_the_flow_recipe_leaves_a_network_that_can_be_measured(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["finisher", "flow", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
-    assert LatentFlow.from_pretrained(tmp_path / "model").config.latent_channels == 12
-    asked = ["finishing", "interpolation", "--clips", "1", "--model", str(tiny_model), "--steps", "1", "--flow", str(tmp_path / "model")]
-    assert main(asked) == 0
+    assert main(measured("interpolation", tiny_model, tmp_path, "flow", "--steps", "1")) == 0
     assert "flow network" in capsys.readouterr().out
+
+
+def measured(what: str, model: Path, run: Path, finisher: str, *more: str) -> list[str]:
+    """The command that measures what a run has left."""
+    (run / "finishers").mkdir()
+    (run / "model").rename(run / "finishers" / finisher)
+    return ["finishing", what, "--clips", "1", "--model", str(model), "--finishers", str(run / "finishers"), *more]
+
+
+def test_a_recipe_writes_a_card_with_its_command(tiny_model: Path, tmp_path: Path) -> None:
+    assert main(["finisher", "decoder", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert "python -m pipelines.pocket finisher decoder --out RUN --minutes 0.01" in card
+    assert str(tiny_model) not in (tmp_path / "model" / "config.json").read_text()
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf"])
+def test_a_time_that_makes_no_sense_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], minutes: str) -> None:
+    assert main(["finisher", "flow", "--out", str(tmp_path / "run"), f"--minutes={minutes}"]) == 1
+    assert "minutes" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_decoder_recipe_leaves_a_decoder_that_can_be_measured(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["finisher", "decoder", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
-    asked = ["finishing", "decoder", "--clips", "1", "--model", str(tiny_model), "--decoder", str(tmp_path / "model"), "--noise", "0.1"]
-    assert main(asked) == 0
+    assert main(measured("decoder", tiny_model, tmp_path, "decoder", "--noise", "0.1")) == 0
     assert "video decoder" in capsys.readouterr().out
 
 
 def test_the_upscaler_recipe_leaves_one_that_can_be_measured(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["finisher", "upscaler", "--out", str(tmp_path), "--minutes", "0.01"]) == 0
-    asked = ["finishing", "upscaler", "--clips", "1", "--model", str(tiny_model), "--upscaler", str(tmp_path / "model"), "--steps", "1"]
-    assert main(asked) == 0
+    assert main(measured("upscaler", tiny_model, tmp_path, "upscaler", "--steps", "1")) == 0
     assert "ddpm, shared noise" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("what", ["decoder", "upscaler"])
-def test_measuring_one_needs_one(tiny_model: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+@pytest.mark.parametrize(("what", "missing"), [("decoder", "a video decoder"), ("upscaler", "an upscaler")])
+def test_measuring_one_needs_one(tiny_model: Path, capsys: pytest.CaptureFixture[str], what: str, missing: str) -> None:
     assert main(["finishing", what, "--clips", "1", "--model", str(tiny_model)]) == 1
-    assert f"--{what} DIR" in capsys.readouterr().err
+    assert f"comes without {missing}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("style", ["flat", "pixel", "sketch", "neon"])
@@ -85,8 +103,22 @@ def test_the_large_world_averaged_down_is_the_world(style: str) -> None:
     assert np.abs(shrunk(large).astype(int) - small).max() <= 1
 
 
-def test_the_frames_recipe_leaves_a_whole_model(tiny_model: Path, tmp_path: Path) -> None:
+def test_the_frames_recipe_leaves_a_network_that_stands_in_for_the_models(tiny_model: Path, tmp_path: Path) -> None:
     assert main(["finisher", "frames", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
-    before, after = load_text_to_video(tiny_model), load_text_to_video(tmp_path / "model")
-    assert not torch.equal(before.unet.temporal_condition.weight, after.unet.temporal_condition.weight)
-    assert torch.allclose(*(next(pipe.text_encoder.parameters()) for pipe in (before, after)), atol=1e-3)
+    measured("interpolation", tiny_model, tmp_path, "frames")
+    pipe = load_text_to_video(tiny_model)
+    further = Finishers(tiny_model, pipe, tmp_path / "finishers").frames
+    assert further.text_encoder is pipe.text_encoder
+    assert not torch.equal(pipe.unet.temporal_condition.weight, further.unet.temporal_condition.weight)
+
+
+def test_a_model_without_a_network_for_given_frames_fills_them_in_itself(tiny_model: Path) -> None:
+    pipe = load_text_to_video(tiny_model)
+    assert Finishers(tiny_model, pipe).frames is pipe
+
+
+def test_clips_of_somebodys_own_are_filled_in_and_compared(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / "own.mp4"
+    write_mp4(render(random_attributes(np.random.default_rng(1), ("flat",)), np.random.default_rng(2)), 8, video, "{}", {})
+    assert main(["finishing", "interpolation", "--model", str(tiny_model), "--steps", "1", "--video", str(video)]) == 0
+    assert "linear blending" in capsys.readouterr().out
