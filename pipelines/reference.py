@@ -72,6 +72,7 @@ class Sampling:
             "noise_prior": self.noise_prior,
             "negative_prompt": self.negative_prompt,
             "callback_on_step_end": on_step,
+            "callback_on_step_end_tensor_inputs": ("latents", "denoised") if on_step else None,
         }
         return {"generator": torch.Generator().manual_seed(self.seed)} | {k: v for k, v in named.items() if v is not None}
 
@@ -127,16 +128,18 @@ class Animate:
 
 @dataclass(frozen=True)
 class Continue:
-    """The clip goes on for `more` frames, see `interpolation.extend`."""
+    """The clip goes on for `more` frames, see `interpolation.extend`; `fps` is how fast it plays, None the model's own."""
 
     more: int
     prompt: str = ""
     overlap: int | None = None
+    fps: float | None = None
     sampling: Sampling = field(default_factory=Sampling)
     name: ClassVar[str] = "longer"
 
     def __call__(self, pipe: TextToVideoPipeline, before: np.ndarray | None, on_step: StepCallback | None) -> np.ndarray:
-        return extend(pipe, clip_before(before), self.more, self.overlap, self.prompt, **self.sampling.call(on_step))
+        call = self.sampling.call(on_step) | ({} if self.fps is None else {"fps": self.fps})
+        return extend(pipe, clip_before(before), self.more, self.overlap, self.prompt, **call)
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def launch_arguments(settings: Settings) -> dict[str, Any]:
         "css": theme.css(),
         "head": theme.head(),
         "allowed_paths": [
-            *(str(data / name) for name in ("clips", "previews", "walls", "domain_models", "tuned_models", "shared")),
+            *(str(data / name) for name in ("clips", "previews", "walls", "stages", "sources", "domain_models", "tuned_models", "shared")),
             str(FOLDER),
         ],
         "max_file_size": MAX_UPLOAD,

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from . import media, text_to_video
+from . import text_to_video
 from .cells import MadeCell
 from .events import CellStep, Event, Step
 from .history import ClipRecord
 from .making import Bench, Making, fingerprint
 from .requests import Cell, ComparisonRequest, TextToVideoRequest
+from .sources import small_frames
 
 if TYPE_CHECKING:
     import numpy as np
@@ -167,15 +168,6 @@ class Reader:
 
         style = self.bench.domain_model(cell.domain_model).style if cell.domain_model else None
         return dict(read_prompt(cell.request.prompt)) | ({"style": style} if style else {})
-
-
-def small_frames(clip: ClipRecord) -> np.ndarray:
-    """A clip's frames as the model made them, uint8 (f, h, w, 3): small ones were enlarged for the file."""
-    frames = media.read_frames(clip.path)
-    count, height = frames.shape[:2]
-    factor = height // clip.height
-    blocks = frames.reshape(count, clip.height, factor, clip.width, factor, 3)
-    return blocks.mean((2, 4)).round().astype("uint8")
 
 
 # -- Curves -----------------------------------------------------------------------------------------------------------

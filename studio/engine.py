@@ -14,38 +14,36 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipelines.checkpoints import read_defaults
-from pipelines.defaults import GenerationDefaults
-from pipelines.domain_models import DomainModel
 from pipelines.errors import JobError, OutOfMemory, StorageError, StudioError
 
-from . import editing, media
+from . import media
 from .cells import Walls
 from .comparison import WallState, clips_of
-from .domain_training import keep_clips
-from .events import FINAL, Done, Event, Failed, Learning, Loading, Queued, Step, Stopped
+from .events import FINAL, Done, Event, Failed, Learning, Loading, Queued, StageStep, Step, Stopped
 from .fields import slug
 from .history import ClipRecord, History, Store
 from .jobs import Job, JobQueue, QueuedJob, State
 from .kinds import KINDS
 from .making import Bench, Making
-from .requests import ComparisonRequest, Request, TextToVideoRequest, TuningRequest, parse_text_to_video
-from .residency import Load, MemoryReport, ModelPool, ResidentModel
+from .requests import ComparisonRequest, Request, TuningRequest
+from .residency import Load, ModelPool
 from .settings import Settings
-from .tuned_models import TunedRecord
+from .shelf import Shelf
+from .sources import frame_of
+from .stages import MadeStage
 
-__all__ = ["Done", "Engine", "Event", "Failed", "Loading", "Queued", "QueuedJob", "Step", "Stopped"]
+__all__ = ["Done", "Engine", "Event", "Failed", "Loading", "Queued", "QueuedJob", "StageStep", "Step", "Stopped"]
 
 log = logging.getLogger(__name__)
 INTERRUPTED = "The studio was closed while this job ran. Run it again to go on."
 
 
-class Engine:
+class Engine(Shelf):
     """Queue, worker, history and resident models of one data folder.
 
     Args:
@@ -226,29 +224,7 @@ class Engine:
         cells = {made.index: made for made in self.walls.cells(job_id)}
         return WallState(job_id, request, self.status(job_id), cells, picks[0].cell if picks else None)
 
-    # -- Models and files ---------------------------------------------------------------------------------------------
-
-    def defaults(self) -> GenerationDefaults:
-        """The model's own settings and limits, read without loading it."""
-        return read_defaults(self.settings.model_dir)
-
-    def domain_models(self) -> list[DomainModel]:
-        """Those that ship with the model, then a person's own."""
-        return self.bench.domain_models()
-
-    def keep_clips(self, files: Sequence[str | Path]) -> Path:
-        """Uploaded clips as a folder that a training can read now and after a restart."""
-        return keep_clips(files, self.settings.data_dir)
-
-    def add_tuned_model(self, path: str | Path) -> TunedRecord:
-        """Takes the file of a tuned model; raises ModelError for one that belongs to another model, if that is loaded already."""
-        record = self.tuned_models.add(Path(path))
-        try:
-            editing.check_base(record, self.bench)
-        except StudioError:
-            self.tuned_models.delete(record.name)
-            raise
-        return record
+    # -- What jobs left ---------------------------------------------------------------------------------------------
 
     def delete_tuned_model(self, name: str) -> None:
         """Removes a tuned model for good; raises JobError while it is being tuned."""
@@ -258,29 +234,21 @@ class Engine:
             raise JobError(f"The tuned model {name!r} is learning now.", "Stop it first.")
         self.tuned_models.delete(name)
 
-    def resident(self) -> list[ResidentModel]:
-        """The loaded models."""
-        return self.pool.resident()
+    def stages(self, job_id: str) -> tuple[MadeStage, ...]:
+        """The stages of a reference or finishing job that are there, while it runs, afterwards and after a restart."""
+        return self.bench.stages.of_job(job_id)
 
-    def memory(self) -> MemoryReport:
-        """Memory of the device."""
-        return self.pool.memory()
-
-    def restore(self, path: str | Path) -> TextToVideoRequest:
-        """The settings inside an MP4 that the studio wrote.
+    def stage_frame(self, job_id: str, stage: str, frame: int) -> str:
+        """Keeps a frame (from 0, or from the end: -1) of what a stage has made; returns its name as a source for requests.
 
         Raises:
-            InvalidInput: when it is not one.
+            JobError: when the job has no such stage any more.
+            InvalidInput: when it has no such frame.
         """
-        return parse_text_to_video(media.read_metadata(Path(path))["request"])
-
-    def gif(self, clip_id: str) -> Path:
-        """The video as a GIF, made when it is first asked for."""
-        clip = self.history.get(clip_id)
-        path = clip.path.with_suffix(".gif")
-        if not path.exists():
-            media.write_gif(media.read_frames(clip.path), clip.fps, path)
-        return path
+        stored = self.bench.stages.stored_of(job_id, stage)
+        if stored is None:
+            raise JobError(f"What the stage {stage!r} of this job made is not kept any more.", "Run the job again.")
+        return self.bench.sources.keep_pixels(frame_of(self.bench.stages.frames(stored), frame, stage))
 
     # -- The worker ---------------------------------------------------------------------------------------------------
 
@@ -292,6 +260,8 @@ class Engine:
         event = self._live.get(job.id)
         if isinstance(event, Step) and event.preview:
             return event.preview
+        if isinstance(event, StageStep) and event.stages:
+            return event.stages[-1].preview
         if isinstance(event, Learning) and event.sample:
             return event.sample
         if isinstance(job.request, TuningRequest):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from .cells import MadeCell
 from .history import ClipRecord
+from .stages import MadeStage
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,14 @@ class CellStep(Step):
 
     cell: int = 0
     cells: tuple[MadeCell, ...] = ()
+
+
+@dataclass(frozen=True)
+class StageStep(Step):
+    """A step of a chain: `stage` names the one that is made now, whose steps are counted; `stages` are those that are there."""
+
+    stage: str = ""
+    stages: tuple[MadeStage, ...] = ()
 
 
 @dataclass(frozen=True)

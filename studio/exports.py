@@ -9,11 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from pipelines.errors import JobError, StorageError
+from pipelines.errors import JobError
 
 from . import grids, media
-from .comparison import METRICS, WallState, curves, small_frames
+from .comparison import METRICS, WallState, curves
 from .making import versions
+from .sources import small_frames
 
 Kind = Literal["mp4", "gif", "csv"]
 LARGEST = {"mp4": 1920, "gif": 1280}  # pixels, of the longer side
@@ -38,7 +39,7 @@ def export(state: WallState, kind: Kind, folder: Path, rows: Sequence[str], colu
     path = folder / f"{slug}-{state.job_id[:6]}-{len(state.cells)}.{kind}"
     if kind == "csv":
         lines = {METRICS[name]: values for name, values in curves(state.request, state.cells).items()}
-        return write_text(grids.curve_csv(columns, lines, state.request.columns.field), path)
+        return media.write_text(grids.curve_csv(columns, lines, state.request.columns.field), path)
     frames, fps = grids.grid_frames(clips(state), rows, columns, LARGEST[kind]), state.request.base.fps
     if kind == "gif":
         media.write_gif(frames, fps, path)
@@ -52,13 +53,3 @@ def clips(state: WallState) -> list[list[np.ndarray | None]]:
     width = len(state.request.columns.values)
     places = [small_frames(state.cells[i].clip) if i in state.cells else None for i in range(len(state.request.cells()))]
     return [places[i : i + width] for i in range(0, len(places), width)]
-
-
-def write_text(text: str, path: Path) -> Path:
-    """Raises StorageError when it cannot be written."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"{str(path)!r} cannot be written ({error.strerror}).", media.REMEDY) from error
-    return path

@@ -19,7 +19,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from pipelines.errors import JobError, StorageError
 
-from .requests import TextToVideoRequest, parse_text_to_video
+from .requests import ClipRequest, parse_clip_request
 
 
 class Base(DeclarativeBase):
@@ -62,7 +62,7 @@ class ClipRecord:
     job_id: str
     path: Path
     thumbnail: Path
-    request: TextToVideoRequest
+    request: ClipRequest
     created: datetime
     width: int
     height: int
@@ -83,11 +83,11 @@ class ClipRecord:
 
     @property
     def frames(self) -> int:
-        return self.request.frames
+        return self.request.made_frames
 
     @property
     def fps(self) -> float:
-        return self.request.fps
+        return self.request.made_fps
 
 
 class Store:
@@ -146,9 +146,7 @@ class History:
         self.store = store
         self.data_dir = data_dir
 
-    def add(
-        self, *, id: str, job_id: str, path: Path, request: TextToVideoRequest, width: int, height: int, weights: str = ""
-    ) -> ClipRecord:
+    def add(self, *, id: str, job_id: str, path: Path, request: ClipRequest, width: int, height: int, weights: str = "") -> ClipRecord:
         """Records a video whose files are written; `weights` is the fingerprint of what made it."""
         clip = Clip(
             id=id,
@@ -165,7 +163,7 @@ class History:
             session.add(clip)
         return self._record(clip)
 
-    def find(self, request: TextToVideoRequest, weights: str) -> ClipRecord | None:
+    def find(self, request: ClipRequest, weights: str) -> ClipRecord | None:
         """The newest video with exactly these settings and weights whose file is still there."""
         query = select(Clip).where(Clip.prompt == request.prompt, Clip.weights == weights).order_by(Clip.number.desc())
         with self.store.read() as session:
@@ -221,7 +219,7 @@ class History:
 
     def _record(self, clip: Clip) -> ClipRecord:
         path = self.data_dir / clip.path
-        request = parse_text_to_video(clip.request)
+        request = parse_clip_request(clip.request)
         created = clip.created.replace(tzinfo=UTC)
         return ClipRecord(clip.id, clip.job_id, path, path.with_suffix(".png"), request, created, clip.width, clip.height)
 

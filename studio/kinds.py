@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import comparison, domain_training, text_to_video, tuning
+from . import comparison, domain_training, finishing, reference, text_to_video, tuning
 from .making import Bench, Making
 
 
@@ -27,4 +27,6 @@ KINDS = {
     "edits": Kind(comparison.check, comparison.make),
     "domain_training": Kind(domain_training.check, domain_training.make),
     "one_shot_tuning": Kind(tuning.check, tuning.make),
+    "reference": Kind(reference.check, reference.make),
+    "finishing": Kind(finishing.check, finishing.make),
 }

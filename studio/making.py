@@ -20,6 +20,8 @@ from .history import History
 from .requests import Request
 from .residency import ModelPool
 from .settings import Settings
+from .sources import Sources
+from .stages import Stages
 from .tuned_models import TunedModels
 
 Tell = Callable[[Event], None]
@@ -62,6 +64,16 @@ class Bench:
     def tuned_models(self) -> TunedModels:
         """Models that were tuned on one clip each."""
         return TunedModels(self.settings.data_dir / "tuned_models")
+
+    @property
+    def sources(self) -> Sources:
+        """Pictures and clips that jobs start from."""
+        return Sources(self.settings.data_dir, self.settings.model_dir, self.history)
+
+    @property
+    def stages(self) -> Stages:
+        """What the stages of chains have made."""
+        return Stages(self.settings.data_dir / "stages")
 
     def domain_models(self) -> list[DomainModel]:
         """Those that ship with the resident model, then a person's own."""

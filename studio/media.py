@@ -24,6 +24,7 @@ from pipelines.errors import InvalidInput, StorageError
 
 KEY_EVERY = 12  # frames: any frame is found by decoding at most so many, which keeps stepping and the wall quick
 SHOWN_SIDE = 256  # pixels: clips smaller than this are enlarged
+EVERY_FRAME = ["-map", "0:v:0", "-fps_mode", "passthrough"]  # neither doubled nor dropped for the sake of a rate
 MIN_FREE_BYTES = 64 * 2**20
 REMEDY = "Check that the folder is writable and has free space, or choose another with --data."
 
@@ -88,18 +89,45 @@ def read_metadata(path: Path) -> dict[str, Any]:
 
 
 def read_frames(path: Path) -> np.ndarray:
-    """All frames of an MP4, uint8 (f, h, w, 3).
+    """All frames of an MP4, each as often as it is in the file, uint8 (f, h, w, 3).
 
     Raises:
         StorageError: when it cannot be read.
     """
-    from moviepy import VideoFileClip  # takes half a second to import, which no start of the page should wait for
-
     try:
-        with VideoFileClip(str(path), audio=False) as video:
-            return np.stack(list(video.iter_frames(dtype="uint8")))
-    except (OSError, ValueError, RuntimeError) as error:
+        data = ffmpeg(["-i", str(path), *EVERY_FRAME, "-f", "image2pipe", "-c:v", "ppm", "-"])
+    except OSError as error:
         raise StorageError(f"The video {str(path)!r} cannot be read.", "It may have been moved or deleted.") from error
+    head = re.match(rb"P6\n(\d+) (\d+)\n255\n", data)
+    if not head:
+        raise StorageError(f"The video {str(path)!r} has no frames.", "It may be damaged: make it again.")
+    width, height = int(head[1]), int(head[2])
+    pictures = np.frombuffer(data, np.uint8).reshape(-1, head.end() + height * width * 3)  # all of one size, each with the same head
+    return pictures[:, head.end() :].reshape(-1, height, width, 3).copy()  # torch wants it writable
+
+
+def write_lossless(frames: np.ndarray, fps: float, path: Path) -> None:
+    """FFV1 of frames uint8 (f, h, w, 3), exactly; for ourselves, no browser plays it.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    source = f"-f rawvideo -pix_fmt rgb24 -s {frames.shape[2]}x{frames.shape[1]} -r {fps:g} -i -".split()
+    with _whole(path) as unfinished:
+        ffmpeg([*source, "-c:v", "ffv1", "-pix_fmt", "gbrp", "-f", "matroska", str(unfinished)], frames.tobytes())
+
+
+def read_lossless(path: Path, width: int, height: int) -> np.ndarray:
+    """What `write_lossless` was given, uint8 (f, height, width, 3).
+
+    Raises:
+        StorageError: when it cannot be read, or has another size.
+    """
+    try:
+        data = ffmpeg(["-i", str(path), *EVERY_FRAME, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"])
+        return np.frombuffer(data, np.uint8).reshape(-1, height, width, 3).copy()  # torch wants it writable
+    except (OSError, ValueError) as error:
+        raise StorageError(f"The frames in {str(path)!r} cannot be read ({error}).", "They may have been moved or deleted.") from error
 
 
 def write_gif(frames: np.ndarray, fps: float, path: Path) -> None:
@@ -122,6 +150,23 @@ def write_preview(frames: np.ndarray, fps: float, path: Path) -> None:
         images[0].save(
             unfinished, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, quality=70, method=0
         )
+
+
+def write_picture(pixels: np.ndarray, path: Path) -> None:
+    """A PNG of uint8 (h, w, 3), exactly.
+
+    Raises:
+        StorageError: when it cannot be written.
+    """
+    with _whole(path) as unfinished:
+        Image.fromarray(pixels).save(unfinished, "PNG")
+
+
+def write_text(text: str, path: Path) -> Path:
+    """A text file; raises StorageError when it cannot be written."""
+    with _whole(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+    return path
 
 
 def write_thumbnail(frames: np.ndarray, path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from pipelines.flow import MOST_FRAMES
+from pipelines.defaults import MOST_FRAMES
 
 from .fields import Text, must_be_sampler, must_be_visible
 from .video_request import MAX_PROMPT, SEEDS, NoiseKind, TextToVideoRequest

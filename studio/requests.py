@@ -29,6 +29,7 @@ from .comparison_requests import (
     title_of,
 )
 from .fields import describe_errors, shown
+from .reference_requests import ClipRequest, FinishingRequest, ReferenceRequest
 from .training_requests import DomainTrainingRequest, TuningRequest
 from .video_request import MAX_PROMPT, MIXING, SEEDS, TUNING, Composition, NoiseKind, StrengthSchedule, TextToVideoRequest
 
@@ -46,37 +47,51 @@ __all__ = [
     "TUNING",
     "Axis",
     "Cell",
+    "ClipRequest",
     "ComparisonRequest",
     "Composition",
     "DomainTrainingRequest",
     "EditsRequest",
+    "FinishingRequest",
     "NoiseKind",
+    "ReferenceRequest",
     "Request",
     "StrengthSchedule",
     "TextToVideoRequest",
     "TuningRequest",
     "axis_value",
     "edited",
+    "parse_clip_request",
     "parse_request",
     "parse_text_to_video",
     "title_of",
 ]
 
-Request = TextToVideoRequest | ComparisonRequest | EditsRequest | DomainTrainingRequest | TuningRequest
+Request = ClipRequest | ComparisonRequest | EditsRequest | DomainTrainingRequest | TuningRequest
 KINDS: dict[str, type[Any]] = {
     "text_to_video": TextToVideoRequest,
     "comparison": ComparisonRequest,
     "edits": EditsRequest,
     "domain_training": DomainTrainingRequest,
     "one_shot_tuning": TuningRequest,
+    "reference": ReferenceRequest,
+    "finishing": FinishingRequest,
 }
+
+
+def parse_clip_request(source: str | bytes | Mapping[str, Any]) -> ClipRequest:
+    """As `parse_request`, where the settings must be those of one clip, however it was made."""
+    request = parse_request(source)
+    if not isinstance(request, ClipRequest):
+        raise InvalidInput(f"The settings are of a job of kind {request.kind!r}.", "Give those of a video.")
+    return request
 
 
 def parse_text_to_video(source: str | bytes | Mapping[str, Any]) -> TextToVideoRequest:
     """As `parse_request`, where the settings must be a single video's."""
     request = parse_request(source)
     if not isinstance(request, TextToVideoRequest):
-        raise InvalidInput(f"The settings are of a job of kind {request.kind!r}.", "Give those of a video.")
+        raise InvalidInput(f"The settings are of a job of kind {request.kind!r}.", "Give those of a video made from text.")
     return request
 
 

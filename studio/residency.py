@@ -17,11 +17,13 @@ import psutil
 from pipelines.domain_models import DomainModel
 
 if TYPE_CHECKING:
+    from pipelines.finishers import Finishers
     from pipelines.inflation import VideoUNet
     from pipelines.text_to_video import TextToVideoPipeline
     from pipelines.tuned_network import Tuned
 
 Load = Callable[[Path, str], "TextToVideoPipeline"]
+Stamps = tuple[tuple[Path, int, int], ...]  # files, when they were changed, and their bytes
 log = logging.getLogger(__name__)
 
 
@@ -41,6 +43,18 @@ class ResidentDomain:
     unet: VideoUNet
     model: DomainModel
     weights: dict[str, str]
+
+
+@dataclass(frozen=True)
+class ResidentFinishers:
+    """What finishes the clips of a loaded model, each loaded when first used, with the hashes of all their weight files."""
+
+    networks: Finishers
+    weights: dict[str, str]
+
+    def weights_of(self, name: str) -> dict[str, str]:
+        """Files of one of them -> their hashes."""
+        return {file: found for file, found in self.weights.items() if file.split("/")[1] == name}
 
 
 @dataclass(frozen=True)
@@ -74,6 +88,7 @@ class ModelPool:
         self._load = load or _load_text_to_video
         self._resident: dict[Path, Resident] = {}
         self._domains: dict[tuple[Path, Path], ResidentDomain] = {}
+        self._finishers: dict[Path, tuple[Stamps, ResidentFinishers]] = {}
         self._tuned: tuple[tuple[Path, int], Tuned] | None = None
         self._bases: dict[Path, str] = {}
         self._device_lock = threading.Lock()
@@ -115,6 +130,22 @@ class ModelPool:
             kept = self._domains[base, model.folder] = ResidentDomain(unet, model, weights)
             self.loads += 1
         return kept
+
+    def finishers(self, resident: Resident, path: Path) -> ResidentFinishers:
+        """What finishes the clips of the borrowed model; networks that were trained again meanwhile are loaded again.
+
+        Args:
+            resident: what `borrow(path)` gave.
+            path: folder of that model.
+        """
+        from pipelines.finishers import FOLDER, Finishers
+
+        files = sorted((path / FOLDER).rglob("*.safetensors"))
+        stamps = tuple((file, (status := file.stat()).st_mtime_ns, status.st_size) for file in files)
+        if path not in self._finishers or self._finishers[path][0] != stamps:
+            weights = {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()[:16] for file in files}
+            self._finishers[path] = stamps, ResidentFinishers(Finishers(path, resident.pipe), weights)
+        return self._finishers[path][1]
 
     def tuned(self, resident: Resident, file: Path) -> Tuned:
         """The tensors of a tuned model for the borrowed one; those used last stay.
@@ -160,6 +191,7 @@ class ModelPool:
         with self._device_lock:
             self._resident.clear()
             self._domains.clear()
+            self._finishers.clear()
             self._tuned = None
         self.free_cache()
 

@@ -156,10 +156,33 @@ def read(path: Path, request: TuningRequest, size: tuple[int, int]) -> SourceCli
     frames = _decode(path, facts, request.start, request.frames, size, filters)
     if len(frames) < request.frames:
         _refuse(path, request, len(frames), facts)
+    return SourceClip(_composited(frames), min(60.0, max(1.0, fps)), tuple(_notes(facts, frames)))
+
+
+def read_whole(path: Path, size: tuple[int, int], most: int) -> SourceClip:
+    """All its frames, at most so many, as a model of this size (width, height) takes them: the largest middle part of its proportions.
+
+    Raises:
+        InvalidInput: when it cannot be read, or not within a minute.
+    """
+    facts = probe(path)
+    filters = f"{_shaped(facts, size, 'crop')},fps=fps={facts.fps:.6f}:start_time=0"
+    frames = _decode(path, facts, 0.0, most, size, filters)
+    if not len(frames):
+        raise InvalidInput(f"{path.name!r} is damaged: no frame of it can be read.", REMEDY)
+    notes = _notes(facts, frames)
+    if abs(facts.width * size[1] - facts.height * size[0]) > max(facts.width, facts.height):
+        notes.append(f"Cropped from {facts.width} x {facts.height} to the middle.")
+    if len(frames) == most and facts.frames > most:
+        notes.append(f"Of about {facts.frames:,} frames, the first {most:,} were taken.")
+    return SourceClip(_composited(frames), facts.fps, tuple(notes))
+
+
+def _notes(facts: ClipFacts, frames: np.ndarray) -> list[str]:
     notes = ["It was stored lying on its side, and stands upright here."] if facts.turned else []
     if frames.shape[-1] == 4 and frames[..., 3].min() < 255:
         notes.append("Its transparent parts were put on white.")
-    return SourceClip(_composited(frames), min(60.0, max(1.0, fps)), tuple(notes))
+    return notes
 
 
 def _refuse(path: Path, request: TuningRequest, found: int, facts: ClipFacts) -> None:

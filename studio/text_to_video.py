@@ -21,9 +21,10 @@ from . import editing, media
 from .events import Step
 from .history import ClipRecord
 from .making import Bench, Making, Tell, fingerprint, versions
-from .requests import TextToVideoRequest
+from .requests import ClipRequest, TextToVideoRequest
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
     from pipelines.noise import NoisePrior
@@ -98,7 +99,7 @@ class ClipMaker:
             frames = generate(self.resident.pipe, request, progress, self.domain(request))
         if self.making.stop.is_set():
             return None
-        return save(self.making.job_id, request, frames, self.resident, self.weights(request), self.bench)
+        return save(self.making.job_id, request, media.to_uint8(frames), self.weights(request), self.bench)
 
     def domain(self, request: TextToVideoRequest) -> ResidentDomain | None:
         """The domain model that the request names, loaded."""
@@ -237,19 +238,22 @@ def work(request: TextToVideoRequest) -> float:
     return request.steps * (1 + request.langevin_steps) * (prior + (0.4 if guided else 0.2))
 
 
-def save(job_id: str, request: TextToVideoRequest, frames: Any, resident: Resident, weights: dict[str, str], bench: Bench) -> ClipRecord:
+def save(
+    job_id: str, request: ClipRequest, pixels: np.ndarray, weights: dict[str, str], bench: Bench, made_from: dict[str, str] | None = None
+) -> ClipRecord:
     """Writes a video's files and records it.
 
     Args:
-        frames: float32 (f, h, w, 3) in [0, 1].
+        pixels: uint8 (f, h, w, 3).
         weights: hashes of all weight files that made it.
+        made_from: sources that it was made from -> hashes of their pixels.
     """
-    pixels = media.to_uint8(frames)
     clip_id = uuid.uuid4().hex[:12]
     slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:48].strip("-") or "video"
     path = bench.history.data_dir / "clips" / f"{datetime.now():%Y-%m-%d}" / f"{slug}-{request.seed}-{clip_id[:6]}.mp4"
-    provenance = {"versions": versions(), "model": resident.model.name, "weights": weights}
-    media.write_mp4(pixels, request.fps, path, request.model_dump_json(), provenance)
+    provenance = {"versions": versions(), "model": bench.settings.model_dir.name, "weights": weights}
+    provenance |= {"sources": made_from} if made_from else {}
+    media.write_mp4(pixels, request.made_fps, path, request.model_dump_json(), provenance)
     media.write_thumbnail(pixels, path.with_suffix(".png"))
     height, width = pixels.shape[1:3]
     return bench.history.add(

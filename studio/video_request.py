@@ -152,6 +152,16 @@ class TextToVideoRequest(BaseModel):
         return self.prompt
 
     @property
+    def made_frames(self) -> int:
+        """Of the video."""
+        return self.frames
+
+    @property
+    def made_fps(self) -> float:
+        """Of the video."""
+        return self.fps
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """One seed a variation: seed, seed + 1, ..."""
         return tuple((self.seed + i) % SEEDS for i in range(self.variations))

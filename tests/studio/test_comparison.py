@@ -12,13 +12,14 @@ import pytest
 
 from pipelines.errors import InvalidInput, JobError, UnsupportedFrames
 from studio.cells import MadeCell
-from studio.comparison import best_column, curves, small_frames
+from studio.comparison import best_column, curves
 from studio.engine import Done, Engine, Event, Failed, Stopped
 from studio.events import CellStep
 from studio.jobs import State
 from studio.media import read_frames
 from studio.requests import Axis, ComparisonRequest, TextToVideoRequest
 from studio.settings import ROOT, Settings
+from studio.sources import small_frames
 from tests.tiny import save_tiny_domain_model
 
 BASE = TextToVideoRequest(prompt="a red ball at night", frames=4, steps=3, seed=7)
