@@ -23,7 +23,7 @@ from pipelines.errors import StorageError
 from . import media
 from .events import StageStep
 from .making import Bench, Making, versions
-from .stages import Stored, key_of, pixels_hash
+from .stages import ORDER, Stored, key_of, pixels_hash
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,7 @@ class Chain:
                 self._put(stage.name, stored, True)
             elif self.making.stop.is_set() or not self._make(stage, key, plan[i + 1 :]):
                 return None
-        return self._pixels(next(reversed(self.made)))
+        return self._pixels(plan[-1].name)
 
     def _make(self, stage: Planned, key: str, later: Sequence[Planned]) -> bool:
         ticker = Ticker(self, stage, sum(each.cost for each in later))
@@ -135,7 +135,7 @@ class Chain:
         )
 
     def _put(self, name: str, stored: Stored, cached: bool) -> None:
-        self.made[name] = stored, cached
+        self.made = dict(sorted({**self.made, name: (stored, cached)}.items(), key=lambda found: ORDER.index(found[0])))
         self.stages.note(self.making.job_id, [(name, *found) for name, found in self.made.items()])
 
     def _pixels(self, name: str) -> np.ndarray:

@@ -173,6 +173,8 @@ def read_whole(path: Path, size: tuple[int, int], most: int) -> SourceClip:
     notes = _notes(facts, frames)
     if abs(facts.width * size[1] - facts.height * size[0]) > max(facts.width, facts.height):
         notes.append(f"Cropped from {facts.width} x {facts.height} to the middle.")
+    if len(frames) < min(most, 0.9 * facts.frames - 1):
+        notes.append(f"Of about {facts.frames:,} frames, {len(frames):,} could be read.")
     if len(frames) == most and facts.frames > most:
         notes.append(f"Of about {facts.frames:,} frames, the first {most:,} were taken.")
     return SourceClip(_composited(frames), facts.fps, tuple(notes))

@@ -20,7 +20,7 @@ from pipelines.pictures import read_picture
 
 from . import media, source_clips
 from .history import ClipRecord, History
-from .reference_requests import source_of
+from .reference_requests import Source, source_of
 from .source_clips import SourceClip
 from .stages import pixels_hash
 
@@ -102,7 +102,7 @@ class Sources:
             InvalidInput: when it is not there, or the clip has no such frame.
             JobError, StorageError: when the video is gone.
         """
-        source = source_of(text)
+        source = read_source(text)
         if source.file.endswith(".png"):
             return read_picture(self._file(source.file), *self.size).pixels
         frame = source.frame or 0
@@ -116,7 +116,7 @@ class Sources:
             InvalidInput: when it is not there, or a picture.
             JobError, StorageError: when the video is gone.
         """
-        source = source_of(text)
+        source = read_source(text)
         if source.file.endswith(".png") or source.frame is not None:
             raise InvalidInput(f"{text!r} is a picture.", "Give a clip.")
         if source.clip:
@@ -132,7 +132,7 @@ class Sources:
             InvalidInput: when it is not there, or a picture.
             JobError: when the video is gone.
         """
-        source = source_of(text)
+        source = read_source(text)
         if source.file.endswith(".png") or source.frame is not None:
             raise InvalidInput(f"{text!r} is a picture.", "Give a clip.")
         if source.clip:
@@ -158,6 +158,14 @@ class Sources:
         if pixels.shape[:2] == (height, width):
             return pixels
         return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
+
+
+def read_source(text: str) -> Source:
+    """What a source's text means; raises InvalidInput."""
+    try:
+        return source_of(text)
+    except ValueError as error:
+        raise InvalidInput(f"There is no picture or clip {text!r}.", "Give clip:ID, clip:ID#FRAME or what was uploaded.") from error
 
 
 def frame_of(frames: np.ndarray, frame: int, what: str) -> np.ndarray:

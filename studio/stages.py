@@ -25,6 +25,7 @@ from pipelines.errors import StorageError
 from . import media
 
 MOST_BYTES = 2**30
+ORDER = ("clip", "picture", "last_picture", "motion", "longer", "smooth", "steady", "sharp")  # the first three are given, or drawn
 FRAMES, ABOUT, NOTES = "frames.mkv", "about.json", "jobs"
 PREVIEW_FRAMES, PREVIEW_FPS = 240, 50.0  # at most: a preview is looked at, not kept
 log = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class MadeStage:
     """A stage whose result is there.
 
     Args:
-        name: picture, last_picture or clip (which are given), motion, longer, smooth, steady or sharp.
+        name: one of `ORDER`.
         preview: a looping WebP, or a PNG of a single picture, at the result's own size.
         frames: of the result.
         width: pixels.
@@ -146,6 +147,8 @@ class Stages:
             if total > self.most_bytes and each.name not in needed:
                 shutil.rmtree(each, ignore_errors=True)
                 total -= sizes[each]
+        for unfinished in self.folder.glob(".*.unfinished"):  # of a studio that was killed: there is one writer, and it is here
+            shutil.rmtree(unfinished, ignore_errors=True)
         left = {each.name for each in self._results()}
         for note in (self.folder / NOTES).glob("*.json"):
             if not any(line["key"] in left for line in _lines(note)):

@@ -9,6 +9,8 @@ client.predict(
 )
 client.predict(clip=gradio_client.handle_file("skier.mp4"), caption="a man is skiing", options={"name": "skier"}, api_name="/tune")
 client.predict(model="skier", edits=["man -> robot"], api_name="/edits")
+client.predict(prompt="a cat walks", picture=gradio_client.handle_file("cat.jpg"), options={"smoother": 2}, api_name="/reference")
+client.predict(clip=gradio_client.handle_file("skier.mp4"), step="smoother", api_name="/finish")
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
@@ -27,8 +29,19 @@ from pipelines.errors import InvalidInput, StudioError
 from ..engine import Engine
 from ..events import Done, Event, Failed, Stopped
 from ..fields import shown
+from ..finishing import FinishingStep
 from ..history import ClipRecord
-from ..requests import RECONSTRUCTION, SOURCE, ComparisonRequest, Request, TextToVideoRequest, parse_request, parse_text_to_video
+from ..requests import (
+    RECONSTRUCTION,
+    SOURCE,
+    ComparisonRequest,
+    FinishingRequest,
+    ReferenceRequest,
+    Request,
+    TextToVideoRequest,
+    parse_request,
+    parse_text_to_video,
+)
 
 Answer = dict[str, Any]
 
@@ -43,6 +56,11 @@ def render(engine: Engine) -> None:
         "tune": (tune(engine), "Tunes a model on a clip and waits for it; the options are the fields of its request."),
         "submit_tuning": (submit_tuning(engine), "Queues a tuning and returns the id of its job at once."),
         "edits": (edits(engine), "Makes a wall of a tuned model's clip, its reconstruction and edits, and waits for it."),
+        "reference": (reference(engine), "Brings a picture to life, drawn or given, and waits; the options are the fields of its request."),
+        "submit_reference": (submit_reference(engine), "Queues a picture that is brought to life and returns the id of its job at once."),
+        "finish": (finish(engine), "Makes a clip smoother, sharper, longer or steadier and waits for it."),
+        "submit_finish": (submit_finish(engine), "Queues the finishing of a clip and returns the id of its job at once."),
+        "stage_frame": (stage_frame(engine), "Keeps a frame of what a stage of a job made, to start from it."),
         "tuned_models": (tuned_models(engine), "The models that were tuned on a clip."),
         "domain_models": (domain_models(engine), "The domain models that can be put over the studio's model."),
         "status": (status(engine), "Where a job is now."),
@@ -128,6 +146,82 @@ def edits_of(engine: Engine, model: str, edits: list[Any], settings: Answer | No
     return parse_request({"kind": "edits", "base": {**(settings or {}), **clip}, "columns": columns})
 
 
+def reference(engine: Engine) -> Callable[..., Any]:
+    def reference(
+        prompt: str,
+        picture: dict | None = None,  # type: ignore[type-arg]
+        last_picture: dict | None = None,  # type: ignore[type-arg]
+        options: dict | None = None,  # type: ignore[type-arg]
+    ) -> Iterator[dict]:  # type: ignore[type-arg]
+        yield from answers(engine, reference_of(engine, prompt, picture, last_picture, options))
+
+    return reference
+
+
+def submit_reference(engine: Engine) -> Callable[..., Any]:
+    def submit_reference(
+        prompt: str,
+        picture: dict | None = None,  # type: ignore[type-arg]
+        last_picture: dict | None = None,  # type: ignore[type-arg]
+        options: dict | None = None,  # type: ignore[type-arg]
+    ) -> str:
+        return engine.submit(reference_of(engine, prompt, picture, last_picture, options))
+
+    return submit_reference
+
+
+def reference_of(engine: Engine, prompt: str, picture: Answer | None, last: Answer | None, options: Answer | None) -> Request:
+    """Pictures are files, {"id": of a video, "frame": 7}, or {"name": what the studio keeps}; without one the first is drawn."""
+    values = {"kind": "reference", **(options or {}), "prompt": prompt}
+    parse_request(values)  # what is wrong is said before anything is kept
+    return parse_request(values | {"picture": picture_of(engine, picture), "last_picture": picture_of(engine, last)})
+
+
+def picture_of(engine: Engine, picture: Answer | None) -> str:
+    """The source of a request."""
+    if not picture:
+        return ""
+    if "id" in picture:
+        return f"clip:{picture['id']}" + (f"#{picture['frame']}" if "frame" in picture else "")
+    if "name" in picture:
+        return str(picture["name"])
+    if is_file_obj_with_meta(picture):
+        return engine.add_picture(picture["path"]).name
+    raise InvalidInput(f"The picture is {shown(picture)}.", "Give a file, or the id of a video and a frame.")
+
+
+def finish(engine: Engine) -> Callable[..., Any]:
+    def finish(clip: dict, step: str, options: dict | None = None) -> Iterator[dict]:  # type: ignore[type-arg]
+        yield from answers(engine, finishing_of(engine, clip, step, options))
+
+    return finish
+
+
+def submit_finish(engine: Engine) -> Callable[..., Any]:
+    def submit_finish(clip: dict, step: str, options: dict | None = None) -> str:  # type: ignore[type-arg]
+        return engine.submit(finishing_of(engine, clip, step, options))
+
+    return submit_finish
+
+
+def finishing_of(engine: Engine, clip: Answer, step: str, options: Answer | None) -> Request:
+    """The clip is a file, {"id": of a video} or {"name": what the studio keeps}; the options change what the step usually asks for."""
+    if "id" in clip or "name" in clip:
+        name = str(clip.get("id") or clip["name"])
+    elif is_file_obj_with_meta(clip):
+        name = engine.add_clip(clip["path"]).name
+    else:
+        raise InvalidInput(f"The clip is {shown(clip)}.", "Give a file, or the id of a video.")
+    return parse_request({**engine.finishing_of(name, cast(FinishingStep, step)).model_dump(), **(options or {})})
+
+
+def stage_frame(engine: Engine) -> Callable[..., Any]:
+    def stage_frame(job_id: str, stage: str, frame: int) -> str:
+        return engine.stage_frame(job_id, stage, int(frame))
+
+    return stage_frame
+
+
 def tuned_models(engine: Engine) -> Callable[..., Any]:
     def tuned_models() -> list:  # type: ignore[type-arg]
         kept = ("name", "title", "caption", "base_name", "checkpoints", "frames", "fps", "finished", "created")
@@ -208,14 +302,17 @@ def refusing(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def answer(event: Event, engine: Engine) -> Answer:
-    """An event as JSON; finished videos come as files that a client downloads, those of a wall with their places and readings."""
-    state = {"CellStep": "step"}.get(type(event).__name__, type(event).__name__.lower())
+    """An event as JSON; finished videos come as files that a client downloads, those of a wall with their places and readings, those of a
+    chain with its stages."""
+    state = {"CellStep": "step", "StageStep": "step"}.get(type(event).__name__, type(event).__name__.lower())
     told: Answer = {"state": state} | {
-        name: value for name, value in vars(event).items() if name not in ("clips", "cells", "preview", "sample")
+        name: value for name, value in vars(event).items() if name not in ("clips", "cells", "stages", "preview", "sample")
     }
     if isinstance(event, Done | Stopped):
         told["clips"] = [clip_answer(clip) for clip in event.clips]
     request = engine.request_of(event.job_id)
+    if isinstance(request, ReferenceRequest | FinishingRequest):
+        told["stages"] = [{k: v for k, v in vars(stage).items() if k != "preview"} for stage in engine.stages(event.job_id)]
     if isinstance(request, ComparisonRequest):
         places = request.cells()
         told["cells"] = [

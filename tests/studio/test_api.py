@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 from studio.engine import Engine
 from studio.requests import TextToVideoRequest
 from studio.settings import Settings
 from tests.serving import serving
+from tests.studio.chains import moving, write_clip
 
 # Gradio's own bookkeeping asks pandas for an option that newer ones deprecate.
 pytestmark = pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")
@@ -86,7 +88,8 @@ def test_the_endpoint_has_the_requests_fields_as_parameters(studio: tuple[Client
 def test_what_the_page_does_by_itself_is_no_api(studio: tuple[Client, Engine]) -> None:
     client, _ = studio
     making = {"/text_to_video", "/submit", "/comparison", "/submit_comparison", "/tune", "/submit_tuning", "/edits"}
-    telling = {"/domain_models", "/tuned_models", "/status", "/stop"}
+    making |= {"/reference", "/submit_reference", "/finish", "/submit_finish"}
+    telling = {"/stage_frame", "/domain_models", "/tuned_models", "/status", "/stop"}
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == making | telling
 
 
@@ -150,3 +153,89 @@ def test_a_bad_clip_for_tuning_is_refused_in_words(studio: tuple[Client, Engine]
     with pytest.raises(AppError, match=said):
         client.predict(clip=clip, caption=caption, api_name="/tune")
     assert not engine.queue()
+
+
+REFERENCE = {"frames": 4, "steps": 2, "guidance_scale": 1}
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An upload, wider than high."""
+    path = tmp_path_factory.mktemp("uploads") / "wide.png"
+    Image.fromarray(moving(1, 96)[0][:64]).save(path)
+    return path
+
+
+def test_a_picture_is_brought_to_life_by_api(studio: tuple[Client, Engine], picture: Path) -> None:
+    client, engine = studio
+    options = {**REFERENCE, "smoother": 2, "smoother_way": "optical"}
+    answer = client.predict(prompt=PROMPT, picture=handle_file(picture), options=options, api_name="/reference")
+    assert answer["state"] == "done"
+    assert [(stage["name"], stage["frames"]) for stage in answer["stages"]] == [("picture", 1), ("motion", 4), ("smooth", 7)]
+    restored = engine.restore(answer["clips"][0]["video"])
+    assert (restored.kind, restored.made_frames, restored.made_fps) == ("reference", 7, 16.0)
+
+
+def test_a_frame_of_a_stage_is_the_next_picture_by_api(studio: tuple[Client, Engine]) -> None:
+    client, engine = studio
+    first = client.predict(prompt=PROMPT, options=REFERENCE, api_name="/reference")
+    kept = client.predict(job_id=first["job_id"], stage="motion", frame=3, api_name="/stage_frame")
+    last = {"id": first["clips"][0]["id"], "frame": 0}
+    job_id = client.predict(prompt=PROMPT, picture={"name": kept}, last_picture=last, options=REFERENCE, api_name="/submit_reference")
+    *_, end = engine.watch(job_id, timeout=60)
+    told = client.predict(job_id=job_id, api_name="/status")
+    assert told["state"] == "done", end
+    assert [stage["name"] for stage in told["stages"]] == ["picture", "last_picture", "motion"]
+
+
+def test_a_clip_is_finished_by_api(studio: tuple[Client, Engine], tmp_path: Path) -> None:
+    client, _ = studio
+    upload = write_clip(tmp_path / "a.mp4", moving(3))
+    clip = client.predict(clip=handle_file(upload), step="smoother", options={"smoother": 4}, api_name="/finish")["clips"][0]
+    assert (clip["request"]["smoother_way"], clip["request"]["frames"]) == ("optical", 3)
+    job_id = client.predict(clip={"id": clip["id"]}, step="smoother", api_name="/submit_finish")
+    assert client.predict(job_id=job_id, api_name="/status")["job_id"] == job_id
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"prompt": ""}, "The prompt is empty"),
+        ({"prompt": PROMPT, "picture": {"path": "/etc/passwd"}}, "Give a file, or the id of a video and a frame"),
+        ({"prompt": PROMPT, "picture": {"name": "../../studio.db"}}, "name of a file that the studio keeps"),
+        ({"prompt": PROMPT, "picture": {"id": "gone"}}, "no video 'gone'"),
+        ({"prompt": PROMPT, "options": {"smoother": 2}}, "without a network for the frame between two"),
+        ({"prompt": PROMPT, "options": {"smoother": 3}}, "3"),
+        ({"prompt": PROMPT, "options": {"louder": 1}}, "no setting 'louder'"),
+    ],
+)
+def test_a_bad_reference_is_refused_in_words(studio: tuple[Client, Engine], values: dict[str, object], said: str) -> None:
+    client, engine = studio
+    with pytest.raises(AppError, match=said):
+        client.predict(**values, api_name="/reference")
+    assert not engine.active_job("reference")
+
+
+@pytest.mark.parametrize(
+    ("clip", "step", "said"),
+    [
+        ({"id": "gone"}, "smoother", "no video 'gone'"),
+        ({"path": "/etc/passwd"}, "smoother", "Give a file, or the id"),
+        ({"name": "../x.mkv"}, "smoother", "no picture or clip"),
+        ({"name": "0a.mkv"}, "smoother", "not kept any more"),
+        ({"id": "x"}, "louder", "no finishing step 'louder'"),
+    ],
+)
+def test_a_bad_finish_is_refused_in_words(studio: tuple[Client, Engine], clip: dict[str, str], step: str, said: str) -> None:
+    client, _ = studio
+    with pytest.raises(AppError, match=said):
+        client.predict(clip=clip, step=step, api_name="/finish")
+
+
+def test_a_file_that_is_no_picture_is_refused_in_words(studio: tuple[Client, Engine], tmp_path: Path) -> None:
+    client, _ = studio
+    (tmp_path / "bad.png").write_text("no picture", encoding="utf-8")
+    with pytest.raises(AppError, match="cannot be read as a picture"):
+        client.predict(prompt=PROMPT, picture=handle_file(tmp_path / "bad.png"), api_name="/reference")
+    with pytest.raises(AppError, match="cannot be read as a video"):
+        client.predict(clip=handle_file(tmp_path / "bad.png"), step="longer", api_name="/finish")
