@@ -12,6 +12,7 @@ Frames that are given come out as they went in, pixel for pixel. A clip that is 
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,14 @@ import torch
 from torch import nn
 
 from .errors import InvalidInput, UnsupportedFrames
-from .flow import MOST_FRAMES, check_clip, count_between
+from .flow import MOST_FRAMES, check_clip, count_between, flow_between
 from .inversion import encode_clip
 from .text_to_video import TextToVideoPipeline
 from .tuned_network import standing_in
 
 WINDOWS_AT_ONCE = 8
+FROM_FLOW = 0.125  # share of the steps
+STILL = 0.05  # change of a latent, in units of their deviation, below which nothing moves there
 
 
 class GivenFrames(nn.Module):
@@ -94,8 +97,8 @@ def fill(
         mask: (b, f), 1 where a frame is given.
         prompt: of all clips; without one nothing is guided.
         strength: of the given frames, see `GivenFrames`.
-        keep: whether given frames come out as they went in. Below a strength of 1 they never do: they are a hint, and a clip that
-            follows it half would jump after its first frame.
+        keep: whether given frames come out as they went in, and the others without what the network loses of their neighbours, see
+            `lost`. Below a strength of 1 they never do: they are a hint, and a clip that follows it half would jump after its first frame.
         call: further keyword arguments of the pipeline.
     """
     frames, mask = (value.to(pipe._execution_device, torch.float32) for value in (frames, mask))
@@ -104,21 +107,50 @@ def fill(
     call = ({} if prompt.strip() else {"guidance_scale": 1.0}) | call
     with standing_in(pipe, GivenFrames(pipe.unet, frames, mask, strength)):
         made = pipe([prompt] * len(frames), **size, **call, output_type="latent").frames
-    return torch.where(mask[:, None, :, None, None] > 0, frames, made) if keep and strength >= 1 else made
+    if not keep or strength < 1:
+        return made
+    return torch.where(mask[:, None, :, None, None] > 0, frames, made + lost(frames, made, mask))
+
+
+def lost(frames: torch.Tensor, made: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """What the network lost of each given frame, and of what stands still between two of them: (b, c, f, h, w).
+
+    A network paints its own version of what it is given, a little flat or in another tone. Of a given frame the difference is known, and
+    where the next given frame is the same, nothing moves, and it is the same in all frames between.
+    """
+    missing = torch.where(mask[:, None, :, None, None] > 0, frames - made, 0.0)
+    for clip, given, error in zip(frames, mask, missing, strict=True):
+        for before, after in pairwise(given.nonzero().flatten().tolist()):
+            change = (clip[:, after] - clip[:, before]).abs().mean(dim=0)
+            still = change < STILL * clip[:, [before, after]].std()
+            for frame in range(before + 1, after):
+                share = (frame - before) / (after - before)
+                error[:, frame] = still * torch.lerp(error[:, before], error[:, after], share)
+    return missing
 
 
 def interpolate(
-    pipe: TextToVideoPipeline, frames: np.ndarray, factor: int = 2, fps: float | None = None, prompt: str = "", **call: Any
+    pipe: TextToVideoPipeline,
+    frames: np.ndarray,
+    factor: int = 2,
+    fps: float | None = None,
+    prompt: str = "",
+    start_strength: float = FROM_FLOW,
+    **call: Any,
 ) -> np.ndarray:
     """Makes `factor` times as many frames a second: uint8 ((f - 1) factor + 1, h, w, 3).
 
     Windows overlap in a given frame. Interrupted (`pipe._interrupt`), it returns the part up to where it came.
+
+    The network starts from frames along the optical flow, under so much noise that what is wrong with them is open again. With a
+    `start_strength` of 1 it starts from noise alone, as in the paper.
 
     Args:
         frames: uint8 (f, h, w, 3) of a size that the model makes.
         factor: 2 or more, less than the frames of the model's longest clip.
         fps: of the given frames; None is the model's own.
         prompt: what is shown; none is needed.
+        start_strength: share of the steps that the network makes.
         call: further keyword arguments of `fill`.
 
     Raises:
@@ -135,7 +167,11 @@ def interpolate(
     rate = (pipe.defaults.fps if fps is None else fps) * factor
     filled, done = np.empty((total, *frames.shape[1:]), np.uint8), 0
     for group in (starts[i : i + WINDOWS_AT_ONCE] for i in range(0, len(starts), WINDOWS_AT_ONCE)):
-        given = torch.cat([spread(encode_clip(pipe, frames[start : start + keys]), factor) for start in group])
+        shown = [frames[start : start + keys] for start in group]
+        given = torch.cat([spread(encode_clip(pipe, each), factor) for each in shown])
+        if start_strength < 1:
+            rough = torch.cat([encode_clip(pipe, flow_between(each, factor)) for each in shown])
+            call |= {"start": rough, "start_strength": start_strength}
         windows = to_pixels(pipe, fill(pipe, given, mask.expand(len(group), -1), prompt, fps=rate, **call))
         for start, window in zip(group, windows, strict=True):
             filled[start * factor : start * factor + len(window)] = window

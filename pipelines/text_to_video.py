@@ -116,6 +116,8 @@ class TextToVideoPipeline(DiffusionPipeline):
         num_videos_per_prompt: int = 1,
         generator: Generators = None,
         latents: torch.Tensor | None = None,
+        start: torch.Tensor | None = None,
+        start_strength: float = 1.0,
         output_type: str = "np",
         return_dict: bool = True,
         callback_on_step_end: StepCallback | None = None,
@@ -137,6 +139,8 @@ class TextToVideoPipeline(DiffusionPipeline):
             num_videos_per_prompt: videos of each prompt.
             generator: one for all, or one a video; with one a video, each is the same alone and in a batch.
             latents: initial noise (b, c, f, h, w) instead of the prior's.
+            start: clean latents (b, c, f, h, w) of a rough clip; the noise is put over it, and only the last steps are made (SDEdit).
+            start_strength: share of the steps that are made then: the less, the more is left of the rough clip.
             output_type: "np", "pil" or "latent".
             callback_on_step_end: called as (pipe, step, timestep, tensors); may return replacements of `latents`.
             callback_on_step_end_tensor_inputs: among "latents" and "denoised", the present guess of the clean latents.
@@ -151,6 +155,7 @@ class TextToVideoPipeline(DiffusionPipeline):
         steps = own.num_inference_steps if num_inference_steps is None else num_inference_steps
         guidance_scale = own.guidance_scale if guidance_scale is None else guidance_scale
         self._check(prompts, height, width, frames, steps, output_type)
+        first = 0 if start is None else steps - _steps_made(steps, start_strength)
         prior = noise_prior or own.noise_prior
         extra = {"fps": own.fps if fps is None else fps} if getattr(self.unet.config, "frame_rate", False) else {}
         scheduler = self.scheduler if sampler is None else build_sampler(sampler, self.scheduler)
@@ -161,12 +166,16 @@ class TextToVideoPipeline(DiffusionPipeline):
         with self._precision(device):
             text = self._encode(prompts, negative_prompt, guided=guidance_scale > 1, device=device)
             scheduler.set_timesteps(steps, device=device)
-            self._timesteps = scheduler.timesteps
+            self._timesteps = scheduler.timesteps[first:]
             shape = self._latent_shape(len(prompts), frames, height, width)
             latents = self._initial(shape, latents, prior, generator, device) * scheduler.init_noise_sigma
+            if start is not None:
+                if hasattr(scheduler, "set_begin_index"):  # of samplers that remember earlier steps
+                    scheduler.set_begin_index(first)
+                latents = scheduler.add_noise(self._checked(start, shape, device), latents, self._timesteps[:1])
             denoised = latents
-            with self.progress_bar(total=len(scheduler.timesteps)) as bar:
-                for i, t in enumerate(scheduler.timesteps):
+            with self.progress_bar(total=len(self._timesteps)) as bar:
+                for i, t in enumerate(self._timesteps):
                     if self._interrupt:
                         break
                     predicted = self._predict(scheduler, latents, t, text, guidance_scale, extra)
@@ -226,8 +235,10 @@ class TextToVideoPipeline(DiffusionPipeline):
     def _initial(
         self, shape: tuple[int, ...], latents: torch.Tensor | None, prior: NoisePrior, generator: Generators, device: torch.device
     ) -> torch.Tensor:
-        if latents is None:
-            return prior.sample(shape, generator, device)
+        return prior.sample(shape, generator, device) if latents is None else self._checked(latents, shape, device)
+
+    @staticmethod
+    def _checked(latents: torch.Tensor, shape: tuple[int, ...], device: torch.device) -> torch.Tensor:
         if tuple(latents.shape) != shape:
             raise InvalidInput(f"The latents have the shape {tuple(latents.shape)}.", f"This request needs {shape}.")
         return latents.to(device=device, dtype=torch.float32)
@@ -290,6 +301,13 @@ class TextToVideoPipeline(DiffusionPipeline):
         if output_type == "np":
             return videos
         return [[Image.fromarray((frame * 255).round().astype(np.uint8)) for frame in video] for video in videos]
+
+
+def _steps_made(steps: int, strength: float) -> int:
+    """How many of the steps are made from a rough clip."""
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 < strength <= 1:
+        raise InvalidInput(f"The start's strength is {strength!r}.", "Give a number above 0 and up to 1, which makes all steps.")
+    return max(1, round(strength * steps))
 
 
 def to_denoised(scheduler: SchedulerMixin, predicted: torch.Tensor, t: torch.Tensor, latents: torch.Tensor) -> torch.Tensor:

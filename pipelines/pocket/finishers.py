@@ -12,10 +12,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
+from diffusers.models.modeling_utils import ModelMixin
 from transformers import PreTrainedTokenizerBase
 
 from ..decoder import VideoDecoder, build_decoder
@@ -36,6 +38,7 @@ from .world import FPS, FRAMES, render
 
 GAPS = (1 / 30, 1 / 15, 2 / 15)  # between a triplet's outer frames, in clips: 16, 8 and 4 frames a second become twice as many
 RATES = (1, 1, 2, 3, 5)  # frames a second of clips with given frames, in multiples of the world's
+Network = TypeVar("Network", bound=ModelMixin)
 UNTOLD = 0.5  # share of clips with given frames whose caption is empty: a person's clip has none
 
 
@@ -134,41 +137,42 @@ def frames_to_give(frames: int, rng: np.random.Generator) -> np.ndarray:
     return given
 
 
-def train_flow(model: Path, out: Path, minutes: float, learning_rate: float = 1e-3) -> LatentFlow:
+def train_flow(model: Path, out: Path, minutes: float, init: Path | None = None, learning_rate: float = 1e-3) -> LatentFlow:
     """A `LatentFlow` on the model's latents; it is in `out / "model"` in the end."""
     torch.manual_seed(0)
     vae = PatchAutoencoder.from_pretrained(model / "vae").float()
-    network = LatentFlow(vae.config.latent_channels, scale=vae.config.patch_size)
+    network = _further(LatentFlow(vae.config.latent_channels, scale=vae.config.patch_size), init)
     train(FlowObjective(network, vae), TripletBatches(), out, LoopConfig(60 * minutes, learning_rate, decay_from=0.4))
     network.save_pretrained(out / "model")
     return network
 
 
-def train_decoder(model: Path, out: Path, minutes: float, learning_rate: float = 1e-3) -> VideoDecoder:
+def train_decoder(model: Path, out: Path, minutes: float, init: Path | None = None, learning_rate: float = 1e-3) -> VideoDecoder:
     """A video decoder for the model's autoencoder; it is in `out / "model"` in the end."""
     torch.manual_seed(0)
     vae = PatchAutoencoder.from_pretrained(model / "vae").float()
-    decoder = build_decoder(vae)
+    decoder = _further(build_decoder(vae), init)
     train(DecoderObjective(decoder, vae), ClipBatches(), out, LoopConfig(60 * minutes, learning_rate, decay_from=0.4))
     decoder.save_pretrained(out / "model")
     return decoder
 
 
-def train_upscaler(model: Path, out: Path, minutes: float, learning_rate: float = 1e-3) -> Upscaler:
+def train_upscaler(model: Path, out: Path, minutes: float, init: Path | None = None, learning_rate: float = 1e-3) -> Upscaler:
     """An upscaler of the pocket world's frames; it is in `out / "model"` in the end. It needs nothing of the model."""
     torch.manual_seed(0)
-    upscaler = Upscaler()
+    upscaler = _further(Upscaler(), init)
     train(UpscalingObjective(upscaler), LargeFrameBatches(), out, LoopConfig(60 * minutes, learning_rate, decay_from=0.4))
     upscaler.save_pretrained(out / "model")
     return upscaler
 
 
-def train_given_frames(model: Path, out: Path, minutes: float, learning_rate: float = 3e-4) -> VideoUNet:
+def train_given_frames(model: Path, out: Path, minutes: float, init: Path | None = None, learning_rate: float = 3e-4) -> VideoUNet:
     """The model's network, further, with given frames in every clip; it is in `out / "model"` in the end, in half precision.
 
     The text encoder stays as it is, and motion with it: without given frames the network is asked nothing here.
     """
     parts = Components.load(model)
+    parts.unet = _further(parts.unet, init)
     parts.text_encoder.requires_grad_(False)
     if not torch.cuda.is_available():
         parts.unet.set_attn_processor(AttnProcessor())
@@ -180,3 +184,8 @@ def train_given_frames(model: Path, out: Path, minutes: float, learning_rate: fl
     parts.unet.set_default_attn_processor()
     parts.unet.half().save_pretrained(out / "model")
     return parts.unet
+
+
+def _further(fresh: Network, init: Path | None) -> Network:
+    """What an earlier run has left, or a fresh network."""
+    return fresh if init is None else type(fresh).from_pretrained(init).float()

@@ -24,7 +24,7 @@ from ..decoder import VideoDecoder, decode_clip
 from ..errors import InvalidInput
 from ..finishers import Finishers
 from ..flow import flow_between, linear_between
-from ..interpolation import extend, fill, interpolate, to_pixels
+from ..interpolation import FROM_FLOW, extend, fill, interpolate, to_pixels
 from ..inversion import encode_clip
 from ..latent_flow import doubled
 from ..noise import NoisePrior
@@ -80,15 +80,22 @@ def interpolation_methods(finishers: Finishers, steps: int | None = None, seed: 
     """The ways to fill frames in, by name. The masked-frame network is told no words; the flow network, if there is one, only doubles."""
     pipe = finishers.pipe
 
-    def network(frames: np.ndarray, factor: int) -> np.ndarray:
-        rate = pipe.defaults.fps / factor
-        generator = torch.Generator().manual_seed(seed)
-        return interpolate(finishers.frames, frames, factor, fps=rate, num_inference_steps=steps, generator=generator)
+    def network(start_strength: float) -> Fill:
+        def filled(frames: np.ndarray, factor: int) -> np.ndarray:
+            options: dict[str, Any] = {"num_inference_steps": steps, "generator": torch.Generator().manual_seed(seed)}
+            return interpolate(finishers.frames, frames, factor, pipe.defaults.fps / factor, start_strength=start_strength, **options)
+
+        return filled
 
     learned: dict[str, Fill] = {}
     if finishers.has("flow"):
         learned["flow network"] = lambda frames, factor: doubled(finishers.flow, pipe, frames, factor)
-    return {"linear blending": linear_between, "optical flow (DIS)": flow_between, "masked-frame network": network} | learned
+    return {
+        "linear blending": linear_between,
+        "optical flow (DIS)": flow_between,
+        "masked-frame network, from noise": network(1.0),
+        "masked-frame network, from flow": network(FROM_FLOW),
+    } | learned
 
 
 def compare_interpolation(

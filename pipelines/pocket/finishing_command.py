@@ -110,6 +110,7 @@ def add_finisher(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run; weights and card are in RUN/model")
     parser.add_argument("--minutes", type=float, default=30, help="training time (default: %(default)s)")
     parser.add_argument("--model", type=Path, default=Path("assets/pocket"), metavar="DIR", help="the model (default: %(default)s)")
+    parser.add_argument("--init", type=Path, metavar="DIR", help="go on from the weights of an earlier run")
     parser.set_defaults(run=_finisher)
 
 
@@ -119,13 +120,13 @@ def _finisher(chosen: argparse.Namespace) -> int:
 
     if not 0 < chosen.minutes < float("inf"):
         raise InvalidInput(f"The training time is {chosen.minutes!r} minutes.", "Give a number above 0.")
-    recipes: dict[str, Callable[[Path, Path, float], object]] = {
+    recipes: dict[str, Callable[[Path, Path, float, Path | None], object]] = {
         "flow": finishers.train_flow,
         "decoder": finishers.train_decoder,
         "upscaler": finishers.train_upscaler,
         "frames": finishers.train_given_frames,
     }
-    recipes[chosen.what](chosen.model, chosen.out, chosen.minutes)
+    recipes[chosen.what](chosen.model, chosen.out, chosen.minutes, chosen.init)
     write_card(chosen.what, chosen.out, chosen.minutes)
     print(f"The weights are in {chosen.out / 'model'}.")
     return 0

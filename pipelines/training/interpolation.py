@@ -8,10 +8,11 @@ from torch import nn
 from ..latent_flow import LatentFlow
 
 WARPED_SHARE = 0.5  # of the loss before the second look, so that the flows carry as much as they can
+SQUARED_SHARE = 5.0  # of squared errors beside absolute ones: what jumps out of its clip is what is far off
 
 
 class FlowObjective(nn.Module):
-    """Mean absolute error of the frame between: forward(batch, step) -> loss.
+    """Absolute and squared error of the frame between: forward(batch, step) -> loss.
 
     The batch has `pixels` uint8 (b, 3, h, w, 3): a frame, the one between, and the next; and `start` (b, 4, h, w), what
     `flows_to_neighbours` finds between the outer two. The autoencoder is frozen, and encodes.
@@ -30,8 +31,8 @@ class FlowObjective(nn.Module):
         latents = self._encode(images)
         planes = images if self.network.config.scale > 1 else latents
         between = self.network(latents[0], latents[2], planes[0], planes[2], batch["start"])
-        error = (between.made - planes[1]).abs().mean()
-        return error + WARPED_SHARE * (between.warped - planes[1]).abs().mean()
+        error = between.made - planes[1]
+        return error.abs().mean() + SQUARED_SHARE * error.square().mean() + WARPED_SHARE * (between.warped - planes[1]).abs().mean()
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
         """(3, b, c, h, w) -> latents of the same leading axes, in float32."""

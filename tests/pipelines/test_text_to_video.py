@@ -42,6 +42,18 @@ def test_a_video_is_the_same_alone_and_in_a_batch(pipe: TextToVideoPipeline, sam
     assert np.allclose(both[1], pipe("a blue star", sampler=sampler, generator=seed(2)).frames[0], atol=0.02)
 
 
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_less_is_made_from_a_rough_clip_the_more_is_left_of_it(pipe: TextToVideoPipeline, sampler: str) -> None:
+    rough = torch.full((1, 12, 4, 8, 8), 0.5)
+
+    def away(strength: float) -> float:
+        options: dict[str, Any] = {"num_frames": 4, "num_inference_steps": 10, "output_type": "latent", "sampler": sampler}
+        made = pipe("a red ball", start=rough, start_strength=strength, generator=seed(1), **options).frames
+        return float((made - rough).abs().mean())
+
+    assert away(0.1) < away(1.0)
+
+
 def test_the_prompt_the_negative_prompt_and_guidance_matter(pipe: TextToVideoPipeline) -> None:
     def make(prompt: str, **options: Any) -> np.ndarray:
         return pipe(prompt, generator=seed(1), output_type="latent", **options).frames.numpy()
@@ -145,6 +157,9 @@ def test_frames_it_cannot_make_are_refused(pipe: TextToVideoPipeline, frames: An
         {"output_type": "gif"},
         {"sampler": "euler"},
         {"latents": torch.zeros(1)},
+        {"start": torch.zeros(1)},
+        {"start": torch.zeros(1), "start_strength": 0},
+        {"start": torch.zeros(1), "start_strength": 1.5},
         {"negative_prompt": ["a", "b"]},
     ],
 )
