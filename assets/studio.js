@@ -55,7 +55,7 @@
   document.addEventListener("click", (event) => {
     const asked = event.target.closest('.shelf [data-do="show"], .shelf [data-do="follow"]');
     const ran = window.innerWidth <= 860 && event.target.closest(".run-row .run, [data-do='rerun']");
-    if (asked || ran) visible("#stage, #wall")?.scrollIntoView({ block: "start", behavior: "smooth" });
+    if (asked || ran) visible(".chain, .on-stage, #wall")?.scrollIntoView({ block: "start", behavior: "smooth" });
   });
 
   // A double click on Run must not stop what it has just started.

@@ -6,7 +6,7 @@ const SIZES = [64, 96, 128, 192, 256, 320, 384, 512, 640]; // pixels, of a clip'
 const GAP = 12; // pixels, as in wall.css
 const HOVER_MS = 280;
 const SIZE_KEY = "prior-studio-wall-size";
-const NOTHING = { rows: [], columns: [], cells: [], curves: [], frames: 0, fps: 8, best: null, blind: false, note: "", picked: null };
+const NOTHING = { rows: [], columns: [], cells: [], curves: [], frames: 0, fps: 8, best: null, blind: false, note: "", picked: null, tools: [] };
 
 const find = (selector, root = element) => root.querySelector(selector);
 const make = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
@@ -89,6 +89,18 @@ function leave() {
   cells.clear();
 }
 
+// What can be done with a clip beside opening it; drawn anew only where it is another.
+function showTools() {
+  const tools = shown.tools ?? [], place = find(".loupe-tools"), now = JSON.stringify(tools);
+  if (place.dataset.now === now) return;
+  place.dataset.now = now;
+  place.replaceChildren(...tools.map((tool) => {
+    const button = Object.assign(make("button", "", tool.text), { type: "button", title: tool.help, disabled: tool.disabled });
+    Object.assign(button.dataset, { act: "tool", tool: tool.action });
+    return button;
+  }));
+}
+
 // -- Enlarged -----------------------------------------------------------------------------------------------------------------------
 
 let hovering = 0, pointed = null; // the key under the pointer, enlarged or not yet
@@ -127,6 +139,7 @@ function showLoupe() {
   setText(find(".loupe-text b"), cell.data.label || shown.columns[cell.data.column] || "");
   setText(find(".loupe-text span"), cell.data.detail);
   act("open").hidden = shown.blind;
+  showTools();
   act("reference").disabled = cell === base && reference !== null;
   divider.hidden = !pinned || !base || base === cell;
   setWipe(wipe);
@@ -285,6 +298,7 @@ const ACTIONS = {
   reference: () => setReference(pinned),
   open: () => trigger("click", { do: "open", cell: pinned }),
   close: () => pin(pinned),
+  tool: (button) => trigger("click", { do: button.dataset.tool, cell: pinned }),
 };
 
 let pressed = null; // the clip that the pointer went down on: should the wall move before it goes up, it is still the one that is meant
@@ -295,7 +309,7 @@ listen(element, "pointerdown", (event) => { pressed = event.target.closest(".wal
 listen(element, "click", (event) => {
   const button = event.target.closest("[data-act]"), asked = event.target.closest("[data-do]"), column = event.target.closest(".hit");
   const clip = event.target.closest(".wall-clip") ?? (event.target.contains(pressed) ? pressed : null);
-  if (button) ACTIONS[button.dataset.act]?.();
+  if (button) ACTIONS[button.dataset.act]?.(button);
   else if (asked) {
     asked.disabled = true; // until the next word from the server
     trigger("click", { do: asked.dataset.do, cell: keyOf(asked) });

@@ -13,7 +13,7 @@ from .engine import Engine
 from .examples import FOLDER
 from .jobs import State
 from .settings import Settings
-from .tabs import QUICK, controls, endpoints, gallery, one_shot, prior_strength, text_to_video, views
+from .tabs import QUICK, controls, endpoints, gallery, one_shot, prior_strength, reference, text_to_video, views
 
 HEADER_SECONDS = 2.0
 MAX_UPLOAD = "512mb"  # the largest file that the page takes: a minute from a telephone
@@ -24,21 +24,26 @@ def build(engine: Engine) -> gr.Blocks:
     with gr.Blocks(title="Prior Studio", fill_width=True, analytics_enabled=False) as page:
         endpoints.render(engine)  # first: names go to whoever asks for them first
         header = gr.HTML(header_line(engine), elem_id="header", apply_default_css=False, js_on_load=None)
-        errand, wall_form = gr.Textbox(visible="hidden", label="Errand", elem_id="errand"), controls.form_memory()
+        errand, wall_form = gr.Textbox(visible="hidden", label="Errand", elem_id="errand"), controls.form_memory("wall")
+        memory = controls.form_memory("reference"), controls.form_memory("reference-job")
         with gr.Tabs(selected="text-to-video", elem_id="tabs") as tabs:
-            known = (errand, engine.settings.model_dir.name, engine.domain_models(), frame_limits(engine))
+            model, limits = engine.settings.model_dir, frame_limits(engine)
+            known = (errand, model.name, engine.domain_models(), limits)
             with gr.Tab("Text to video", id="text-to-video"):
                 making = text_to_video.render(tabs, *known)
+            with gr.Tab("Reference image", id="reference"):
+                referring = reference.render(memory, tabs, errand, model, limits)
             with gr.Tab("One-shot tuning", id="one-shot"):
-                editing = one_shot.render(tabs, errand, engine.settings.model_dir, frame_limits(engine))
+                editing = one_shot.render(tabs, errand, model, limits)
             with gr.Tab("Prior strength", id="prior-strength"):
                 comparing = prior_strength.render(wall_form, tabs, *known)
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
-                past = gallery.render(gallery_tab)
-        desk = text_to_video.listen(making, engine, page)
-        prior_strength.listen(comparing, engine, page, desk)
-        one_shot.listen(editing, engine, page, desk)
-        gallery.listen(past, engine, desk)
+                past = gallery.render(gallery_tab, tabs, errand)
+        text_to_video.listen(making, engine, page)
+        reference.listen(referring, engine, page)
+        prior_strength.listen(comparing, engine, page, making.fields["domain_model"])
+        one_shot.listen(editing, engine, page)
+        gallery.listen(past, engine)
         clock = gr.Timer(HEADER_SECONDS)
         clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
         page.load(lambda: header_line(engine), None, header, **QUICK)

@@ -56,6 +56,16 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Tool:
+    """A button under a clip that is pinned: `action` is told with the clip's key."""
+
+    action: str
+    text: str
+    help: str = ""
+    disabled: bool = False
+
+
+@dataclass(frozen=True)
 class Wall:
     """All that the page shows.
 
@@ -71,6 +81,7 @@ class Wall:
         blind: clips are shuffled and nothing tells which is which; the page then offers to pick a favourite.
         note: one line beside the transport ("5 of 9 made, 40 s left").
         picked: key of the favourite that was picked, marked.
+        tools: buttons under a clip that is pinned; a blind wall has none.
     """
 
     rows: tuple[str, ...] = ()
@@ -85,6 +96,7 @@ class Wall:
     blind: bool = False
     note: str = ""
     picked: str | None = None
+    tools: tuple[Tool, ...] = ()
 
 
 def value(wall: Wall) -> dict[str, Any]:
@@ -130,7 +142,7 @@ def letters(count: int) -> tuple[str, ...]:
 def component(elem_id: str) -> gr.HTML:
     """The wall's place on the page; update it with `value(wall)`.
 
-    Its click event carries what was asked for in `event._data`: {"do": "open" | "retry" | "pick", "cell": key}.
+    Its click event carries what was asked for in `event._data`: {"do": "open" | "retry" | "pick" | a tool's action, "cell": key}.
     """
     return gr.HTML(
         value(Wall()),

@@ -27,6 +27,11 @@ class Errand:
 # Where each kind of job, and each errand, is at home.
 PLACES = {
     "text_to_video": "text-to-video",
+    "text_to_video-settings": "text-to-video",
+    "reference": "reference",
+    "reference-settings": "reference",
+    "finishing": "reference",
+    "as-reference": "reference",
     "comparison": "prior-strength",
     "compare": "prior-strength",
     "domain_training": "prior-strength",

@@ -1,11 +1,12 @@
-"""Controls made from the request model: its ranges, defaults, units and help are written nowhere else."""
+"""Controls made from a request model: its ranges, defaults, units and help are written nowhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
+from pydantic import BaseModel
 
 from pipelines.domain_models import DomainModel
 from pipelines.samplers import SAMPLERS
@@ -13,70 +14,113 @@ from pipelines.samplers import SAMPLERS
 from ..requests import TUNING, TextToVideoRequest
 from .axes import LIST_HELP
 
-SCHEMA: dict[str, dict[str, Any]] = TextToVideoRequest.model_json_schema()["properties"]
-FIELDS = tuple(name for name in SCHEMA if name not in ("kind", *TUNING))  # edits of a clip have a tab of their own
-TITLES = {name: field["title"] for name, field in SCHEMA.items()}
-DEFAULTS: dict[str, Any] = {name: SCHEMA[name]["default"] for name in FIELDS if name != "prompt"}
-MARKED = tuple(name for name in DEFAULTS if name not in ("seed", "negative_prompt"))  # a seed has no better or worse value
+NO_BETTER = ("seed", "picture_seed", "negative_prompt", "picture", "last_picture")  # fields whose values are not marked as changed
+Updates = dict[Any, Any]
 
 
-def prompt(placeholder: str, elem_id: str = "prompt") -> gr.Textbox:
-    """The one field that needs no help."""
-    shown = common("prompt") | {"elem_id": elem_id, "info": None, "elem_classes": "prompt-field"}
-    return gr.Textbox(lines=3, max_lines=8, placeholder=placeholder, autofocus=elem_id == "prompt", **shown)
-
-
-def seed_mode() -> gr.Radio:
-    """What becomes of the seed when something is run."""
-    choices = [("New each run", "new"), ("Keep", "keep")]
-    return gr.Radio(choices, value="new", label="Seed of the next run", elem_id="seed-mode")
-
-
-def common(name: str, prefix: str = "field", schema: Mapping[str, dict[str, Any]] = SCHEMA) -> dict[str, Any]:
-    """What every control takes from its field; the prefix tells one form's controls from another's."""
-    unit, title = schema[name].get("unit"), schema[name]["title"]
-    label = f"{title} ({unit})" if unit else title
-    return {"label": label, "info": schema[name]["description"], "elem_id": f"{prefix}-{name}", "elem_classes": "field"}
-
-
-def slider(name: str, step: float = 1, limits: tuple[float, float] | None = None, prefix: str = "field") -> gr.Slider:
-    """The page brings what is typed beside it into the range as soon as the box is left.
+class Form:
+    """The controls of one form.
 
     Args:
-        limits: what the model can do, where that is less than any model may be asked for.
+        model: the request whose fields are shown.
+        prefix: tells this form's controls from another's.
+        without: fields that the form does not have.
+        defaults: where the studio's model wants others than the request has.
     """
-    field = SCHEMA[name]
-    lowest, highest = limits or (field["minimum"], field["maximum"])
-    return gr.Slider(lowest, highest, field["default"], step=step, buttons=["reset"], **common(name, prefix))
+
+    def __init__(
+        self,
+        model: type[BaseModel] = TextToVideoRequest,
+        prefix: str = "field",
+        without: Collection[str] = TUNING,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.prefix = prefix
+        self.schema: dict[str, dict[str, Any]] = model.model_json_schema()["properties"]
+        self.names = tuple(name for name in self.schema if name != "kind" and name not in without)
+        self.titles = {name: field["title"] for name, field in self.schema.items()}
+        self.defaults: dict[str, Any] = {name: self.schema[name]["default"] for name in self.names if "default" in self.schema[name]}
+        self.defaults |= defaults or {}
+        self.marked = tuple(name for name in self.defaults if name not in NO_BETTER)
+
+    def differing(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that differ from the default."""
+        return {name: values[name] for name in self.marked if values[name] != self.defaults[name]}
+
+    def reset(self, fields: Mapping[str, Any], event: gr.EventData) -> Updates:
+        """What a chip of a changed setting asks for: its default, or those of all that are marked."""
+        data = dict(event._data or {})
+        names = self.marked if data.get("do") == "reset-all" else [data["field"]]
+        return {fields[name]: self.defaults[name] for name in names}
+
+    def common(self, name: str) -> dict[str, Any]:
+        """What every control takes from its field."""
+        unit, title = self.schema[name].get("unit"), self.titles[name]
+        label = f"{title} ({unit})" if unit else title
+        return {"label": label, "info": self.schema[name]["description"], "elem_id": f"{self.prefix}-{name}", "elem_classes": "field"}
+
+    def prompt(self, placeholder: str, elem_id: str = "prompt") -> gr.Textbox:
+        """The one field that needs no help."""
+        shown = self.common("prompt") | {"elem_id": elem_id, "info": None, "elem_classes": "prompt-field"}
+        return gr.Textbox(lines=3, max_lines=8, placeholder=placeholder, autofocus=elem_id == "prompt", **shown)
+
+    def slider(self, name: str, step: float = 1, limits: tuple[float, float] | None = None) -> gr.Slider:
+        """The page brings what is typed beside it into the range as soon as the box is left.
+
+        Args:
+            limits: what the model can do, where that is less than any model may be asked for.
+        """
+        field = self.schema[name]
+        lowest, highest = limits or (field["minimum"], field["maximum"])
+        return gr.Slider(lowest, highest, self.defaults.get(name, field["default"]), step=step, buttons=["reset"], **self.common(name))
+
+    def number(self, name: str, step: float = 1) -> gr.Number:
+        """Without limits of its own: a value out of range is refused in words above the Run button, not by Gradio's toast."""
+        precision = 0 if self.schema[name]["type"] == "integer" else None
+        return gr.Number(self.defaults[name], step=step, precision=precision, **self.common(name))
+
+    def text(self, name: str, lines: int, placeholder: str) -> gr.Textbox:
+        return gr.Textbox(self.defaults.get(name, ""), lines=lines, max_lines=8, placeholder=placeholder, **self.common(name))
+
+    def checkbox(self, name: str) -> gr.Checkbox:
+        return gr.Checkbox(self.defaults[name], **self.common(name))
+
+    def radio(self, name: str, labels: Mapping[Any, str] | None = None) -> gr.Radio:
+        """Args:
+        labels: of the values, where they are not words for people themselves.
+        """
+        shown = self.common(name) | {"elem_classes": "field segments"}
+        choices = [((labels or {}).get(value, str(value)), value) for value in self.schema[name]["enum"]]
+        return gr.Radio(choices, value=self.defaults[name], **shown)
+
+    def sampler(self) -> gr.Dropdown:
+        choices = [(info.label, name) for name, info in SAMPLERS.items()]
+        shown = self.common("sampler") | {"info": sampler_help(self.defaults["sampler"])}
+        return gr.Dropdown(choices, value=self.defaults["sampler"], filterable=False, **shown)
+
+    def domain_model(self, models: Sequence[DomainModel], value: str = "") -> gr.Dropdown:
+        """Takes any name, so that a clip of a domain model that is gone is refused by the engine, in words."""
+        return gr.Dropdown(domain_choices(models), value=value, allow_custom_value=True, **self.common("domain_model"))
+
+    def mixing(self) -> dict[str, Any]:
+        """How a domain model and its prior are mixed, apart from the strength."""
+        return {
+            "composition": self.radio("composition"),
+            "strength_schedule": self.radio("strength_schedule"),
+            "langevin_steps": self.slider("langevin_steps"),
+            "prior_prompt": self.text("prior_prompt", 2, "the same without the domain's words"),
+        }
 
 
-def number(name: str, step: float = 1, prefix: str = "field") -> gr.Number:
-    """Without limits of its own: a value out of range is refused in words above the Run button, not by Gradio's toast."""
-    return gr.Number(DEFAULTS[name], step=step, precision=0 if SCHEMA[name]["type"] == "integer" else None, **common(name, prefix))
-
-
-def text(name: str, lines: int, placeholder: str, prefix: str = "field") -> gr.Textbox:
-    return gr.Textbox(DEFAULTS.get(name, ""), lines=lines, max_lines=8, placeholder=placeholder, **common(name, prefix))
+def seed_mode(elem_id: str = "seed-mode", value: str = "new") -> gr.Radio:
+    """What becomes of a seed when something is run."""
+    choices = [("New each run", "new"), ("Keep", "keep")]
+    return gr.Radio(choices, value=value, label="Seed of the next run", elem_id=elem_id, elem_classes="seed-mode")
 
 
 def domain_choices(models: Sequence[DomainModel]) -> list[tuple[str, str]]:
     """What a dropdown of domain models offers."""
     return [("None", ""), *((model.title, model.name) for model in models)]
-
-
-def domain_model(models: Sequence[DomainModel], value: str = "", prefix: str = "field") -> gr.Dropdown:
-    """Takes any name, so that a clip of a domain model that is gone is refused by the engine, in words."""
-    return gr.Dropdown(domain_choices(models), value=value, allow_custom_value=True, **common("domain_model", prefix))
-
-
-def mixing(prefix: str = "field") -> dict[str, Any]:
-    """How a domain model and its prior are mixed, apart from the strength."""
-    return {
-        "composition": radio("composition", prefix),
-        "strength_schedule": radio("strength_schedule", prefix),
-        "langevin_steps": slider("langevin_steps", prefix=prefix),
-        "prior_prompt": text("prior_prompt", 2, "the same without the domain's words", prefix),
-    }
 
 
 def axis(name: str, info: str, choices: list[tuple[str, str]], field: str, values: str) -> dict[str, Any]:
@@ -89,27 +133,11 @@ def axis(name: str, info: str, choices: list[tuple[str, str]], field: str, value
     }
 
 
-def sampler(prefix: str = "field") -> gr.Dropdown:
-    choices = [(info.label, name) for name, info in SAMPLERS.items()]
-    shown = common("sampler", prefix) | {"info": sampler_help(DEFAULTS["sampler"])}
-    return gr.Dropdown(choices, value=DEFAULTS["sampler"], filterable=False, **shown)
-
-
 def sampler_help(name: str) -> str:
     """What the chosen sampler is good for."""
-    return SAMPLERS[name].help if name in SAMPLERS else SCHEMA["sampler"]["description"]
+    return SAMPLERS[name].help if name in SAMPLERS else "How noise is turned into video step by step."
 
 
-def radio(name: str, prefix: str = "field") -> gr.Radio:
-    shown = common(name, prefix) | {"elem_classes": "field segments"}
-    return gr.Radio(SCHEMA[name]["enum"], value=DEFAULTS[name], **shown)
-
-
-def form_memory() -> gr.BrowserState:
+def form_memory(name: str) -> gr.BrowserState:
     """The form as it was left; made outside the tabs, since what is in a tab is only read from the browser once the tab is opened."""
-    return gr.BrowserState(None, storage_key="prior-studio-wall", secret="prior-studio")
-
-
-def differing(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that differ from the default."""
-    return {name: values[name] for name in MARKED if values[name] != DEFAULTS[name]}
+    return gr.BrowserState(None, storage_key=f"prior-studio-{name}", secret="prior-studio")

@@ -15,10 +15,10 @@ from ..fields import slug
 from ..requests import DomainTrainingRequest, parse_request
 from . import ACTIONS_JS, QUICK, Errand, controls, training_views, views
 from .following import Following
-from .text_to_video import IDLE_SECONDS
+from .stage_desk import IDLE_SECONDS
 
 KIND = "domain_training"
-SCHEMA: dict[str, dict[str, Any]] = DomainTrainingRequest.model_json_schema()["properties"]
+FORM = controls.Form(DomainTrainingRequest, "training", without=())
 FIELDS = ("name", "clips", "caption", "minutes", "share")
 UPLOADS = [".mp4", ".mov", ".webm", ".gif", ".txt", ".csv", ".jsonl"]
 Updates = dict[Any, Any]
@@ -62,17 +62,17 @@ def render() -> Components:
 
 
 def _render_fields() -> dict[str, Any]:
-    def common(name: str) -> dict[str, Any]:
-        return controls.common(name, "training", SCHEMA)
-
-    minutes, share = SCHEMA["minutes"], SCHEMA["share"]
-    clips = common("clips") | {"label": "Or a folder of clips", "info": "On the studio's machine; captions in NAME.txt beside each clip."}
+    minutes, share = FORM.schema["minutes"], FORM.schema["share"]
+    clips = FORM.common("clips") | {
+        "label": "Or a folder of clips",
+        "info": "On the studio's machine; captions in NAME.txt beside each clip.",
+    }
     return {
         "clips": gr.Textbox("", lines=1, max_lines=1, **clips),
-        "caption": gr.Textbox("", lines=1, max_lines=4, placeholder="a felt puppet on a stage", **common("caption")),
-        "name": gr.Textbox("", lines=1, max_lines=1, placeholder="Felt puppets", **common("name")),
-        "minutes": gr.Slider(1, 60, minutes["default"], step=1, buttons=["reset"], **common("minutes")),
-        "share": gr.Slider(share["minimum"], share["maximum"], share["default"], step=0.005, buttons=["reset"], **common("share")),
+        "caption": gr.Textbox("", lines=1, max_lines=4, placeholder="a felt puppet on a stage", **FORM.common("caption")),
+        "name": gr.Textbox("", lines=1, max_lines=1, placeholder="Felt puppets", **FORM.common("name")),
+        "minutes": gr.Slider(1, 60, minutes["default"], step=1, buttons=["reset"], **FORM.common("minutes")),
+        "share": gr.Slider(share["minimum"], share["maximum"], share["default"], step=0.005, buttons=["reset"], **FORM.common("share")),
     }
 
 

@@ -16,11 +16,11 @@ from ..engine import Engine
 from ..requests import RECONSTRUCTION, SOURCE, Request, TextToVideoRequest, edited, parse_request
 from ..tuned_models import TunedRecord
 from . import ACTIONS_JS, QUICK, Errand, axes, controls, tuning_views, views
-from .text_to_video import IDLE_SECONDS, Desk
+from .stage_desk import IDLE_SECONDS, video_request
 from .wall_desk import WallDesk
 
 KIND = "edits"
-PREFIX = "edit"
+FORM = controls.Form(prefix="edit", without=())
 SETTINGS = ("guidance_scale", "structure", "base_strength", "steps", "seed", "negative_prompt")  # of the base, as they are
 LAST = "The last"
 Updates = dict[Any, Any]
@@ -85,15 +85,15 @@ def _render_controls() -> tuple[dict[str, Any], dict[str, Any]]:
     """The form, and the other parts of the left side."""
     form: dict[str, Any] = {}
     others: dict[str, Any] = {}
-    form["tuned_model"] = gr.Dropdown([], allow_custom_value=True, **common("tuned_model"))
+    form["tuned_model"] = gr.Dropdown([], allow_custom_value=True, **FORM.common("tuned_model"))
     others["about"] = gr.HTML("", elem_id="edit-about", apply_default_css=False)
     edits = {"label": "Edits", "info": axes.EDITS_HELP, "elem_id": "edits-field", "elem_classes": "prompt-field"}
     form["edits"] = gr.Textbox(lines=3, max_lines=8, placeholder="skiing -> surfing\na robot is skiing", **edits)
     others["unknown"] = gr.HTML("", elem_id="edit-unknown", apply_default_css=False)
-    form["guidance_scale"] = controls.slider("guidance_scale", 0.1, prefix=PREFIX)
-    form["structure"] = controls.slider("structure", 0.05, prefix=PREFIX)
-    form["tuned_steps"] = gr.Dropdown([(LAST, 0)], value=0, filterable=False, **common("tuned_steps"))
-    form["base_strength"] = gr.Slider(0, 4, 0, step=0.05, buttons=["reset"], **common("base_strength"))
+    form["guidance_scale"] = FORM.slider("guidance_scale", 0.1)
+    form["structure"] = FORM.slider("structure", 0.05)
+    form["tuned_steps"] = gr.Dropdown([(LAST, 0)], value=0, filterable=False, **FORM.common("tuned_steps"))
+    form["base_strength"] = gr.Slider(0, 4, 0, step=0.05, buttons=["reset"], **FORM.common("base_strength"))
     others["grid"] = gr.Button("Grid of the first edit: checkpoints by guidance", size="sm", elem_id="edit-grid")
     with gr.Accordion("Down the rows", open=False):
         choices = [("Nothing", ""), *((axes.title(name), name) for name in axes.EDITS_ROWS)]
@@ -101,9 +101,9 @@ def _render_controls() -> tuple[dict[str, Any], dict[str, Any]]:
         form["rows_field"] = gr.Dropdown(choices, value="", label="Rows", info=info, filterable=False, elem_id="edit-rows-field")
         form["rows"] = gr.Textbox("", label="Values of the rows", info=axes.LIST_HELP, visible=False, elem_id="edit-rows-values")
     with gr.Accordion("Advanced", open=False):
-        form["steps"] = controls.slider("steps", prefix=PREFIX)
-        form["seed"] = controls.number("seed", prefix=PREFIX)
-        form["negative_prompt"] = controls.text("negative_prompt", 2, "blue, at night", PREFIX)
+        form["steps"] = FORM.slider("steps")
+        form["seed"] = FORM.number("seed")
+        form["negative_prompt"] = FORM.text("negative_prompt", 2, "blue, at night")
     with gr.Accordion("Rename, share, delete", open=False):
         others["title"] = gr.Textbox(label="Name of the tuned model", max_lines=1, elem_id="edit-title")
         with gr.Row():
@@ -116,13 +116,9 @@ def _render_controls() -> tuple[dict[str, Any], dict[str, Any]]:
     return form, others
 
 
-def common(name: str) -> dict[str, Any]:
-    return controls.common(name, PREFIX)
-
-
-def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> Edits:
-    """Connects the tab; `desk` is where single clips are opened."""
-    edits = Edits(ui, engine, desk)
+def listen(ui: Components, engine: Engine, page: gr.Blocks) -> Edits:
+    """Connects the tab."""
+    edits = Edits(ui, engine)
     values, view, everything = list(ui.form.values()), [ui.job, ui.seen], edits.outputs
     pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
     for press in (ui.run, ui.another):
@@ -130,7 +126,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> Edits
     ui.grid.click(edits.run_grid, [*view, *values], everything, **pressed)
     ui.stop.click(edits.stop, view, everything, **pressed)
     ui.clock.tick(edits.look, view, edits.shown, **pressed)
-    ui.wall.click(edits.in_wall, [*view, desk.ui.focus, desk.ui.seen], [*everything, *desk.outputs_elsewhere(everything)], **pressed)
+    ui.wall.click(edits.in_wall, view, everything, **pressed)
     for html in (ui.under, ui.shelf, ui.models):
         html.click(edits.act, view, everything, **pressed)
     ui.form["rows_field"].input(edits.usual_rows, [ui.form["rows_field"], ui.form["tuned_model"]], [ui.form["rows"]], **QUICK)
@@ -152,8 +148,8 @@ class Edits(WallDesk):
 
     kind = KIND
 
-    def __init__(self, ui: Components, engine: Engine, desk: Desk) -> None:
-        super().__init__(ui, engine, desk)
+    def __init__(self, ui: Components, engine: Engine) -> None:
+        super().__init__(ui, engine)
         self.model = engine.settings.model_dir.name
         self.shown += [ui.models, ui.form["tuned_model"]]
         self.outputs = list(dict.fromkeys([*self.outputs, *self.shown, ui.parts, ui.file]))
@@ -267,7 +263,7 @@ class Edits(WallDesk):
         if errand and errand.what == "edit-with":
             return self._careful(lambda: here | self.choose(errand.id), job, seen)
         if errand and errand.what == "edit":
-            return self._careful(lambda: here | self.fill_edit(self.engine.history.get(errand.id).request), job, seen)
+            return self._careful(lambda: here | self.fill_edit(video_request(self.engine, errand.id)), job, seen)
         return {}
 
     def opened(self, job: str | None, seen: dict[str, Any]) -> Updates:

@@ -9,7 +9,6 @@ import gradio as gr
 
 from ..engine import Engine
 from . import edits, tuning
-from .text_to_video import Desk
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ def render(tabs: gr.Tabs, errand: gr.Textbox, model_dir: Path, frame_limits: tup
     return Components(first, second)
 
 
-def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> None:
-    """Connects both parts; `desk` is where single clips are opened."""
+def listen(ui: Components, engine: Engine, page: gr.Blocks) -> None:
+    """Connects both parts."""
     tuning.listen(ui.tuning, engine, page, ui.edits.errand)
-    edits.listen(ui.edits, engine, page, desk)
+    edits.listen(ui.edits, engine, page)

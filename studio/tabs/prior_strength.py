@@ -14,14 +14,15 @@ from pipelines.pocket.captions import unknown_words, vocabulary
 from .. import wall
 from ..comparison import WallState
 from ..engine import Engine
-from ..requests import MIXING, TextToVideoRequest, parse_request
+from ..requests import MIXING, TUNING, TextToVideoRequest, parse_request
 from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, views, wall_views
-from .text_to_video import IDLE_SECONDS, Desk
+from .stage_desk import IDLE_SECONDS, video_request
 from .wall_desk import WallDesk
 
 KIND = "comparison"
 PREFIX = "wall"
-SHARED = tuple(name for name in controls.FIELDS if name != "variations")  # a wall's own settings; each cell is one video
+FORM = controls.Form(prefix=PREFIX, without=(*TUNING, "variations"))  # each cell is one video
+SHARED = FORM.names
 Updates = dict[Any, Any]
 
 
@@ -90,15 +91,15 @@ def _render_controls(
     parts: dict[str, Any] = {}
     first = domain_models[0].name if domain_models else ""
     with gr.Column(elem_classes="scroll"):
-        form["prompt"] = controls.prompt("a big red star moving right over green hills", "wall-prompt")
+        form["prompt"] = FORM.prompt("a big red star moving right over green hills", "wall-prompt")
         parts["unknown"] = gr.HTML("", elem_id="wall-unknown", apply_default_css=False)
         gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="wall-vocabulary", apply_default_css=False)
-        form["domain_model"] = controls.domain_model(domain_models, first, PREFIX)
+        form["domain_model"] = FORM.domain_model(domain_models, first)
         parts["about"] = gr.HTML(wall_views.about(domain_models[0] if first else None), elem_id="about", apply_default_css=False)
         form |= _render_axes("prior_strength" if first else "seed", [each.name for each in domain_models])
-        form["frames"] = controls.slider("frames", limits=frame_limits, prefix=PREFIX)
-        form["seed"] = controls.number("seed", prefix=PREFIX)
-        form["steps"] = controls.slider("steps", prefix=PREFIX)
+        form["frames"] = FORM.slider("frames", limits=frame_limits)
+        form["seed"] = FORM.number("seed")
+        form["steps"] = FORM.slider("steps")
         parts["changed"] = gr.HTML("", elem_id="wall-changed", js_on_load=ACTIONS_JS, apply_default_css=False)
         gr.HTML("<h2>Advanced</h2>", apply_default_css=False)
         form |= _render_advanced()
@@ -126,23 +127,23 @@ def _render_axes(field: str, domain_models: Sequence[str]) -> dict[str, Any]:
 def _render_advanced() -> dict[str, Any]:
     form: dict[str, Any] = {}
     with gr.Accordion("Composition", open=False):
-        form["prior_strength"] = controls.slider("prior_strength", 0.05, prefix=PREFIX)
-        form |= controls.mixing(PREFIX)
+        form["prior_strength"] = FORM.slider("prior_strength", 0.05)
+        form |= FORM.mixing()
     with gr.Accordion("Guidance", open=False):
-        form["guidance_scale"] = controls.slider("guidance_scale", 0.1, prefix=PREFIX)
-        form["negative_prompt"] = controls.text("negative_prompt", 2, "blue, at night", PREFIX)
+        form["guidance_scale"] = FORM.slider("guidance_scale", 0.1)
+        form["negative_prompt"] = FORM.text("negative_prompt", 2, "blue, at night")
     with gr.Accordion("Noise prior", open=False):
-        form["noise_kind"] = controls.radio("noise_kind", PREFIX)
-        form["noise_alpha"] = controls.number("noise_alpha", 0.5, PREFIX)
+        form["noise_kind"] = FORM.radio("noise_kind")
+        form["noise_alpha"] = FORM.number("noise_alpha", 0.5)
     with gr.Accordion("Sampler and output", open=False):
-        form["sampler"] = controls.sampler(PREFIX)
-        form["fps"] = controls.slider("fps", prefix=PREFIX)
+        form["sampler"] = FORM.sampler()
+        form["fps"] = FORM.slider("fps")
     return form
 
 
-def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> Bench:
-    """Connects the tab; `desk` is where single clips are opened."""
-    bench = Bench(ui, engine, desk)
+def listen(ui: Components, engine: Engine, page: gr.Blocks, choices: gr.Dropdown) -> Bench:
+    """Connects the tab; `choices` of domain models in another tab get new ones, too."""
+    bench = Bench(ui, engine)
     values, view = list(ui.form.values()), [ui.job, ui.seen]
     everything = bench.outputs
     pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
@@ -150,7 +151,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> Bench
         press.click(bench.run, [*view, *values], everything, **pressed)
     ui.stop.click(bench.stop, view, everything, **pressed)
     ui.clock.tick(bench.look, view, bench.shown, **pressed)
-    ui.wall.click(bench.in_wall, [*view, desk.ui.focus, desk.ui.seen], [*everything, *desk.outputs_elsewhere(everything)], **pressed)
+    ui.wall.click(bench.in_wall, view, everything, **pressed)
     for html in (ui.under, ui.shelf):
         html.click(bench.act, view, everything, **pressed)
     ui.changed.click(bench.reset, None, values, **pressed)
@@ -160,7 +161,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, desk: Desk) -> Bench
     ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
     ui.errand.change(bench.errand, [ui.errand, *view], everything, **QUICK)
     page.load(bench.opened, [ui.draft, *view], everything, **QUICK)
-    domain_training.listen(ui.training, engine, page, ui.errand, [ui.form["domain_model"], desk.ui.fields["domain_model"]])
+    domain_training.listen(ui.training, engine, page, ui.errand, [ui.form["domain_model"], choices])
     return bench
 
 
@@ -178,8 +179,8 @@ class Bench(WallDesk):
 
     kind = KIND
 
-    def __init__(self, ui: Components, engine: Engine, desk: Desk) -> None:
-        super().__init__(ui, engine, desk)
+    def __init__(self, ui: Components, engine: Engine) -> None:
+        super().__init__(ui, engine)
         self.model = engine.settings.model_dir.name
         self.varied = [name for name in axes.AXES if name in SHARED and name != "prompt"]
         self.told = [ui.unknown, ui.changed, ui.about, ui.draft, *(ui.form[name] for name in ("ends", "rows", "columns", *self.varied))]
@@ -199,9 +200,7 @@ class Bench(WallDesk):
 
     def reset(self, event: gr.EventData) -> Updates:
         """Back to the defaults: one setting, or all that differ."""
-        data = dict(event._data or {})
-        names = [name for name in controls.MARKED if name in SHARED] if data.get("do") == "reset-all" else [data["field"]]
-        return {self.ui.form[name]: controls.DEFAULTS[name] for name in names}
+        return FORM.reset(self.ui.form, event)
 
     def usual(self, field: str) -> Any:
         """Another setting is varied: its usual values."""
@@ -213,12 +212,12 @@ class Bench(WallDesk):
         given, form = dict(zip(self.ui.form, values, strict=True)), self.ui.form
         varied = {given["columns_field"], given["rows_field"]}
         model = next((each for each in self.engine.domain_models() if each.name == given["domain_model"]), None)
-        differing = {n: v for n, v in controls.differing({"variations": 1, **given}).items() if n != "domain_model" and n not in varied}
+        differing = {n: v for n, v in FORM.differing(given).items() if n != "domain_model" and n not in varied}
         updates: Updates = {form[name]: gr.update(visible=name not in varied) for name in self.varied}
         help = {name: axes.EDITS_HELP if given[f"{name}_field"] == "prompt" else axes.LIST_HELP for name in ("columns", "rows")}
         return updates | {
             self.ui.unknown: views.unknown_words(unknown_words(given["prompt"] or ""), self.model),
-            self.ui.changed: views.changed(differing, controls.TITLES, PREFIX),
+            self.ui.changed: views.changed(differing, FORM.titles, PREFIX),
             self.ui.about: wall_views.about(model),
             self.ui.draft: given,
             form["ends"]: gr.CheckboxGroup(visible="prior_strength" in varied),
@@ -242,7 +241,7 @@ class Bench(WallDesk):
         """What another tab asks for: a clip's settings to compare, or a wall to look at."""
         errand = Errand.from_text(text)
         if errand and errand.what == "compare":
-            return self._careful(lambda: self._compared(self.engine.history.get(errand.id).request), job, seen)
+            return self._careful(lambda: self._compared(video_request(self.engine, errand.id)), job, seen)
         if errand and errand.what == KIND:
             return self._careful(lambda: {self.ui.job: errand.id}, job, seen)
         return {}

@@ -21,11 +21,10 @@ from ..requests import TuningRequest, parse_request
 from ..source_clips import ClipFacts
 from . import ACTIONS_JS, QUICK, Errand, controls, tuning_views, views
 from .following import Following
-from .text_to_video import IDLE_SECONDS
+from .stage_desk import IDLE_SECONDS
 
 KIND = "one_shot_tuning"
-PREFIX = "tuning"
-SCHEMA: dict[str, dict[str, Any]] = TuningRequest.model_json_schema()["properties"]
+FORM = controls.Form(TuningRequest, "tuning", without=())
 TRIM = ("start", "stride", "frames", "fit")
 OWN_CLIPS = 8  # of the history, that are offered
 Updates = dict[Any, Any]
@@ -95,29 +94,27 @@ def _render_controls(model_dir: Path, limits: tuple[int, int] | None) -> dict[st
         gr.HTML(tuning_views.real_footage(model), elem_id="real-footage", apply_default_css=False)
     fields: dict[str, Any] = {}
     fields["caption"] = gr.Textbox(
-        lines=2, max_lines=6, placeholder="a man is skiing", **(common("caption") | {"elem_classes": "prompt-field"})
+        lines=2, max_lines=6, placeholder="a man is skiing", **(FORM.common("caption") | {"elem_classes": "prompt-field"})
     )
     made["unknown"] = gr.HTML("", elem_id="tuning-unknown", apply_default_css=False)
     gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="tuning-vocabulary", apply_default_css=False)
-    fields["edit"] = gr.Textbox("", lines=1, max_lines=4, placeholder="a robot is skiing", **common("edit"))
-    fields["name"] = gr.Textbox("", lines=1, max_lines=1, placeholder="From the caption", **common("name"))
+    fields["edit"] = gr.Textbox("", lines=1, max_lines=4, placeholder="a robot is skiing", **FORM.common("edit"))
+    fields["name"] = gr.Textbox("", lines=1, max_lines=1, placeholder="From the caption", **FORM.common("name"))
     with gr.Accordion("Frames of the clip", open=True):
-        fields["start"] = gr.Slider(0, 1, 0, step=0.05, buttons=["reset"], **common("start"))
-        fields["stride"] = gr.Slider(1, 30, 1, step=1, buttons=["reset"], **common("stride"))
-        least, most = limits or (SCHEMA["frames"]["minimum"], SCHEMA["frames"]["maximum"])
-        fields["frames"] = gr.Slider(max(2, least), most, 16, step=1, buttons=["reset"], **common("frames"))
-        fields["fit"] = gr.Radio([("Cut", "crop"), ("Whole", "fit")], value="crop", **(common("fit") | {"elem_classes": "field segments"}))
+        fields["start"] = gr.Slider(0, 1, 0, step=0.05, buttons=["reset"], **FORM.common("start"))
+        fields["stride"] = gr.Slider(1, 30, 1, step=1, buttons=["reset"], **FORM.common("stride"))
+        least, most = limits or (FORM.schema["frames"]["minimum"], FORM.schema["frames"]["maximum"])
+        fields["frames"] = gr.Slider(max(2, least), most, 16, step=1, buttons=["reset"], **FORM.common("frames"))
+        fields["fit"] = gr.Radio(
+            [("Cut", "crop"), ("Whole", "fit")], value="crop", **(FORM.common("fit") | {"elem_classes": "field segments"})
+        )
     with gr.Accordion("Advanced", open=False):
-        fields["steps"] = gr.Slider(1, max(1000, own.steps), own.steps, step=1, buttons=["reset"], **common("steps"))
-        fields["learning_rate"] = gr.Number(own.learning_rate, **common("learning_rate"))
-        fields["rank"] = gr.Slider(0, 64, 0, step=1, buttons=["reset"], **common("rank"))
-        fields["sparse_causal"] = gr.Checkbox(True, **common("sparse_causal"))
-        fields["seed"] = gr.Number(0, precision=0, **common("seed"))
+        fields["steps"] = gr.Slider(1, max(1000, own.steps), own.steps, step=1, buttons=["reset"], **FORM.common("steps"))
+        fields["learning_rate"] = gr.Number(own.learning_rate, **FORM.common("learning_rate"))
+        fields["rank"] = gr.Slider(0, 64, 0, step=1, buttons=["reset"], **FORM.common("rank"))
+        fields["sparse_causal"] = gr.Checkbox(True, **FORM.common("sparse_causal"))
+        fields["seed"] = gr.Number(0, precision=0, **FORM.common("seed"))
     return made | {"fields": fields}
-
-
-def common(name: str) -> dict[str, Any]:
-    return controls.common(name, PREFIX, SCHEMA)
 
 
 def listen(ui: Components, engine: Engine, page: gr.Blocks, errand: gr.Textbox) -> Tuner:

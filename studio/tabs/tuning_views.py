@@ -39,13 +39,8 @@ def real_footage(model: str) -> str:
 def picks(clips: Sequence[ClipRecord]) -> str:
     """Clips that are there already: the bundled ones, and those made lately."""
     ready = "".join(views.button(name.capitalize(), "bundled", clip=name, label=bundled.caption(name)) for name in bundled.CLIPS)
-    own = "".join(
-        f'<button type="button" data-do="take" data-clip="{clip.id}" title="{escape(clip.prompt)}" aria-label="Take {escape(clip.prompt)}">'
-        f'<img src="{views.file_url(clip.thumbnail)}" alt=""></button>'
-        for clip in clips
-        if clip.frames > 1
-    )
-    lately = f'<p class="hint">Or one of yours:</p><div class="strip small">{own}</div>' if own else ""
+    own = views.takeable([clip for clip in clips if clip.frames > 1])
+    lately = f'<p class="hint">Or one of yours:</p>{own}' if own else ""
     return f'<div class="picks"><div class="actions">{ready}</div>{lately}</div>'
 
 
@@ -68,22 +63,18 @@ def clip(name: str, facts: ClipFacts, strip: Sequence[tuple[float, bytes]], star
 
 def frames(source: SourceClip) -> str:
     """Exactly what the model will see."""
-    shown, count = smaller(source.frames), len(source.frames)
-    sheet = base64.b64encode(source_clips.pack(shown)).decode()
-    places = "".join(f'<i style="--at:{i}" role="img" aria-label="Frame {i + 1}"></i>' for i in range(count))
-    ratio = source.frames.shape[2] / source.frames.shape[1]
+    said = f"{views.plural(len(source.frames), 'frame')} at {source.fps:.3g} a second"
     notes = "".join(f'<p class="hint">{escape(note)}</p>' for note in source.notes)
-    return (
-        f'<section class="seen"><h2>What the model will see: {views.plural(count, "frame")} at {source.fps:.3g} a second</h2>'
-        f'<div class="film" style="--count:{count};--ratio:{ratio:.4f};--sheet:url(data:image/png;base64,{sheet})">{places}</div>'
-        f"{notes}</section>"
-    )
+    return f'<section class="seen"><h2>What the model will see: {said}</h2>{film(source.frames)}{notes}</section>'
 
 
-def smaller(pixels: np.ndarray) -> np.ndarray:
-    """Every so many pixels, so that a large model's frames stay quick to send."""
-    step = max(1, max(pixels.shape[1:3]) // SHOWN_SIDE)
-    return pixels[:, ::step, ::step]
+def film(frames: np.ndarray) -> str:
+    """Frames uint8 (f, h, w, 3) side by side."""
+    step = max(1, max(frames.shape[1:3]) // SHOWN_SIDE)  # so that a large model's frames stay quick to send
+    count, ratio = len(frames), frames.shape[2] / frames.shape[1]
+    sheet = base64.b64encode(source_clips.pack(frames[:, ::step, ::step])).decode()
+    places = "".join(f'<i style="--at:{i}" role="img" aria-label="Frame {i + 1}"></i>' for i in range(count))
+    return f'<div class="film" style="--count:{count};--ratio:{ratio:.4f};--sheet:url(data:image/png;base64,{sheet})">{places}</div>'
 
 
 def estimate(seconds: float | None) -> str:

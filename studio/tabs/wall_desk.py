@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -15,8 +16,8 @@ from ..comparison import WallState
 from ..engine import Engine
 from ..events import FINAL
 from ..requests import Request
-from . import PLACES, Errand, views, wall_views
-from .text_to_video import BUSY_SECONDS, IDLE_SECONDS, Desk
+from . import finishing, views, wall_views
+from .stage_desk import acted, elsewhere, run_buttons
 
 PAST = 8  # walls that are offered again
 Updates = dict[Any, Any]
@@ -28,15 +29,13 @@ class WallDesk(ABC):
     Args:
         ui: the tab's parts: wall, under, shelf, run, stop, another, clock, job, seen, note, tabs, download, errand, and its form.
         engine: the studio's.
-        desk: where single clips are opened.
     """
 
     kind = ""  # of the jobs whose walls are shown
 
-    def __init__(self, ui: Any, engine: Engine, desk: Desk) -> None:
+    def __init__(self, ui: Any, engine: Engine) -> None:
         self.ui = ui
         self.engine = engine
-        self.desk = desk
         self.shown = [ui.wall, ui.under, ui.shelf, ui.run, ui.stop, ui.another, ui.clock, ui.job, ui.seen]
         self.outputs = [*self.shown, ui.note, ui.tabs, ui.download, ui.errand, *ui.form.values()]
         self._actions: dict[str, Callable[[dict[str, str]], Updates]] = {
@@ -75,8 +74,8 @@ class WallDesk(ABC):
         action = self._actions.get(str(data.get("do")))
         return self._careful(lambda: action(data) if action else {}, job, seen)
 
-    def in_wall(self, job: str | None, seen: dict[str, Any], focus: Any, desk_seen: dict[str, Any], event: gr.EventData) -> Updates:
-        """A button of the wall itself: open a clip in the making tab, pick a favourite, make what is missing."""
+    def in_wall(self, job: str | None, seen: dict[str, Any], event: gr.EventData) -> Updates:
+        """A button of the wall itself: open or finish a clip elsewhere, pick a favourite, make what is missing."""
         data = dict(event._data or {})
 
         def done() -> Updates:
@@ -88,7 +87,7 @@ class WallDesk(ABC):
             if data.get("do") == "pick":
                 return self._told(self.engine.walls.pick, job, index)
             made = self.engine.wall(job).cells.get(index)
-            return self.desk.show(made.clip.id, focus, desk_seen) if made and data.get("do") == "open" else {}
+            return (made and acted(self.ui, self.engine, str(data.get("do")), made.clip.id)) or {}
 
         return self._careful(done, job, seen)
 
@@ -103,7 +102,7 @@ class WallDesk(ABC):
             under = wall_views.under(state) if state else self.welcome()
         except StudioError as error:
             return {self.ui.shelf: views.alert(str(error))}
-        value = wall.value(wall_views.wall_of(state) if state else wall.Wall())
+        value = wall.value(self._with_tools(state) if state else wall.Wall())
         busy = bool(self.engine.active_job(self.kind)) or (state is not None and not isinstance(state.event, FINAL))
         now: dict[str, Any] = {"wall": value, "under": under, "shelf": shelf, "busy": busy}
         updates: Updates = {self.ui.seen: now}
@@ -112,14 +111,13 @@ class WallDesk(ABC):
         for name in ("wall", "under", "shelf"):
             if now[name] != seen.get(name):
                 updates[getattr(self.ui, name)] = now[name]
-        if busy != seen.get("busy"):
-            updates |= {
-                self.ui.run: gr.Button(visible=not busy),
-                self.ui.stop: gr.Button(visible=busy),
-                self.ui.another: gr.Button(visible=busy),
-                self.ui.clock: gr.Timer(BUSY_SECONDS if busy else IDLE_SECONDS),
-            }
-        return updates
+        return updates | (run_buttons(self.ui, busy) if busy != seen.get("busy") else {})
+
+    def _with_tools(self, state: WallState) -> wall.Wall:
+        """A wall, and what can be done with its clips, which all have one size."""
+        sizes = {(made.clip.width, made.clip.height) for made in state.cells.values()}
+        tools = finishing.offers(self.engine).tools(sizes.pop()) if sizes else ()
+        return replace(wall_views.wall_of(state), tools=tools)
 
     def _state(self, job: str | None) -> WallState | None:
         """The wall to show; one that is over gives way to one that is being made."""
@@ -159,7 +157,7 @@ class WallDesk(ABC):
         kind = self.engine.request_of(job_id).kind
         if kind == self.kind:
             return {self.ui.job: job_id}
-        return {self.ui.errand: Errand(kind, job_id).to_text(), self.ui.tabs: gr.Tabs(selected=PLACES[kind])}
+        return elsewhere(self.ui, kind, job_id)
 
     def _told(self, action: Any, *values: Any) -> Updates:
         action(*values)

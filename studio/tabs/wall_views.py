@@ -14,7 +14,7 @@ from ..comparison import COSINES, METRICS, WallState, best_column, curves, previ
 from ..events import FINAL, CellStep, Failed, Queued, Step
 from ..exports import Kind
 from ..requests import Cell, ComparisonRequest
-from . import axes, views
+from . import axes, facts, views
 
 EXPORTS: dict[Kind, str] = {"mp4": "Download MP4", "gif": "GIF", "csv": "CSV of the curves"}
 
@@ -132,7 +132,7 @@ def under(state: WallState) -> str:
     if tools:
         parts.append(f'<div class="actions">{tools}</div>')
     varied = {axis.field for axis in state.request.axes}
-    chips = views.chips(state.request.base, without=varied)
+    chips = facts.chips(state.request.base, without=varied)
     prompt = f'<p class="prompt">{escape(state.request.base.prompt)}</p>'
     return f'<section class="wall-under">{"".join(parts)}<div class="caption">{prompt}{chips}</div></section>'
 
