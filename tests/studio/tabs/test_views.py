@@ -16,8 +16,10 @@ from studio.jobs import State
 from studio.requests import TextToVideoRequest
 from studio.residency import MemoryReport
 from studio.settings import Settings
-from studio.tabs import controls, views
+from studio.tabs import controls, facts, gallery_views, stage_views, views
+from studio.tabs.finishing import Offers
 
+FORM = controls.Form()
 REQUEST = TextToVideoRequest(prompt='a <b>ball</b> & "more"', seed=41)
 CLIP = ClipRecord("c1", "j1", Path("/data/a b.mp4"), Path("/data/a b.png"), REQUEST, datetime(2026, 1, 2, tzinfo=UTC), 64, 64)
 
@@ -43,11 +45,11 @@ def test_the_status_line_says_it_in_words(event: Event, line: str) -> None:
 @pytest.mark.parametrize(
     "html",
     [
-        views.finished((CLIP,), CLIP),
-        views.card(CLIP),
+        stage_views.finished((CLIP,), CLIP, Offers()),
+        gallery_views.card(CLIP, Offers()),
         views.recent([CLIP], None),
         views.queue([QueuedJob("j", 1, State.QUEUED, REQUEST.prompt, None)]),
-        views.running(Queued("j", 1), REQUEST, (), 1.0),
+        stage_views.running(Queued("j", 1), REQUEST, (), 1.0),
         views.unknown_words(["<b>dragon</b>"], "pocket"),
         views.alert("<b>no</b>"),
     ],
@@ -65,24 +67,24 @@ def test_addresses_of_files_are_quoted_and_relative_to_the_page() -> None:
 
 def test_a_running_job_has_a_place_for_each_variation() -> None:
     request = REQUEST.model_copy(update={"variations": 4})
-    html = views.running(Step("j", 3, 24, Path("/p.webp"), None, 42, 2, 4), request, [CLIP], 1.0)
+    html = stage_views.running(Step("j", 3, 24, Path("/p.webp"), None, 42, 2, 4), request, [CLIP], 1.0)
     assert [html.count(part) for part in ("<video", "<img", 'class="blank"')] == [1, 1, 2]
 
 
 def test_the_chips_say_every_setting() -> None:
-    said = re.sub("<[^>]+>", " ", views.chips(REQUEST, "64 by 64"))
+    said = re.sub("<[^>]+>", " ", facts.chips(REQUEST, "64 by 64"))
     for part in ("seed 41", "16 frames", "8 fps", "24 steps", "guidance 3", "DDIM", "progressive noise", "alpha 2", "64 by 64"):
         assert part in said
 
 
 def test_only_settings_that_differ_are_marked() -> None:
-    values = {**controls.DEFAULTS, "steps": 40, "guidance_scale": 4.0, "seed": 5}
-    assert controls.differing(values) == {"steps": 40, "guidance_scale": 4.0}
+    values = {**FORM.defaults, "steps": 40, "guidance_scale": 4.0, "seed": 5}
+    assert FORM.differing(values) == {"steps": 40, "guidance_scale": 4.0}
 
 
 def test_every_control_takes_range_default_and_help_from_its_field() -> None:
     for name in ("frames", "steps", "guidance_scale", "fps", "variations"):
-        slider, field = controls.slider(name), controls.SCHEMA[name]
+        slider, field = FORM.slider(name), FORM.schema[name]
         assert (slider.minimum, slider.maximum, slider.value, slider.info) == (
             field["minimum"],
             field["maximum"],
