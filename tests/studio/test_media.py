@@ -153,3 +153,20 @@ def test_provenance_is_json_in_the_description(tmp_path: Path, frames: np.ndarra
     media.write_mp4(frames, 8, tmp_path / "a.mp4", REQUEST, {"versions": {"torch": "2"}})
     tags = media.ffmpeg(["-i", str(tmp_path / "a.mp4"), "-f", "ffmetadata", "-"]).decode()
     assert json.dumps({"versions": {"torch": "2"}, "scale": 4}) in tags
+
+
+@pytest.mark.parametrize(("count", "fps"), [(9, 7.3), (61, 480), (31, 16), (1, 8)])
+def test_every_frame_is_read_once_whatever_the_rate(tmp_path: Path, count: int, fps: float) -> None:
+    frames = np.arange(count, dtype=np.uint8)[:, None, None, None] * 4 + np.zeros((1, 64, 64, 3), np.uint8)
+    media.write_mp4(frames, fps, tmp_path / "a.mp4", "", {})
+    read = media.read_frames(tmp_path / "a.mp4")
+    assert read.shape == (count, 256, 256, 3)
+    assert np.abs(read.mean((1, 2, 3)) - frames.mean((1, 2, 3))).max() < 2
+
+
+def test_what_is_kept_for_ourselves_loses_nothing(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (7, 16, 24, 3), np.uint8)
+    media.write_lossless(frames, 7.3, tmp_path / "a.mkv")
+    assert (media.read_lossless(tmp_path / "a.mkv", 24, 16) == frames).all()
+    with pytest.raises(StorageError, match="cannot be read"):
+        media.read_lossless(tmp_path / "none.mkv", 24, 16)

@@ -11,10 +11,8 @@ from PIL import Image
 
 from pipelines.errors import InvalidInput, JobError
 from studio import media
-from studio.engine import Engine
 from studio.history import History, Store
 from studio.requests import TextToVideoRequest
-from studio.settings import Settings
 from studio.sources import Sources, small_frames
 from tests.studio.chains import PROMPT, moving, write_clip
 
@@ -144,15 +142,3 @@ def test_what_is_not_there_is_named(sources: Sources, history: History) -> None:
 def test_a_frame_of_a_kept_clip_can_be_the_picture(sources: Sources, tmp_path: Path) -> None:
     kept = sources.add_clip(write_clip(tmp_path / "a.mp4", moving(3)))
     assert (sources.picture(kept.name) == sources.clip(kept.name).frames[0]).all()
-
-
-def test_the_engine_takes_pictures_and_clips_in(settings: Settings, tmp_path: Path) -> None:
-    engine = Engine(settings)
-    Image.fromarray(moving(1)[0]).save(tmp_path / "a.png")
-    picture, clip = engine.add_picture(tmp_path / "a.png"), engine.add_clip(write_clip(tmp_path / "a.mp4", moving(3)))
-    engine.close()
-    assert {path.name for path in (settings.data_dir / "sources").iterdir()} == {
-        picture.name,
-        clip.name,
-        clip.name.replace(".mkv", ".json"),
-    }
