@@ -1,22 +1,25 @@
 """A chain of stages while it is made: what is kept already is taken, the rest is made and kept, and whoever watches sees each stage.
 
-A stage's result is found by all that decides it: its settings, the pixels it starts from, the weights and the versions of what makes it.
-So another seed of the motion finds the picture, and another finish finds the motion. `pipelines.reference.ReferenceChain` is the same in
-memory. Pixel video is uint8 (f, h, w, 3).
+A stage's result is found by all that decides it: its settings, the pixels it starts from, the weights, the versions and the source of
+what makes it. So another seed of the motion finds the picture, and another finish finds the motion. `pipelines.reference.ReferenceChain`
+is the same in memory. Pixel video is uint8 (f, h, w, 3).
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import pipelines
 from pipelines.checkpoints import read_defaults
 from pipelines.errors import StorageError
 
@@ -56,6 +59,13 @@ class Planned:
     steps: int
     cost: float
     make: Callable[[np.ndarray, Ticker], np.ndarray]
+
+
+@cache
+def code_hash() -> str:
+    """Of the methods' source: between two releases they change, and so may what they make."""
+    files = sorted(Path(pipelines.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:16]
 
 
 class Damaged(Exception):
@@ -130,6 +140,7 @@ class Chain:
                 "weights": dict(stage.weights),
                 "model": read_defaults(self.bench.settings.model_dir).to_dict(),
                 "versions": versions(),
+                "code": code_hash(),
                 "fps": stage.fps,
             }
         )

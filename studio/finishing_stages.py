@@ -217,7 +217,7 @@ class Workshop:
         return Planned("smooth", (before,), decides, {}, made, steps, 0.05 * pairs * factor / 16, partial(optical, factor=factor))
 
     def _filled(self, factor: int, before: str, frames: int, fps: float) -> Planned:
-        from pipelines.interpolation import WINDOWS_AT_ONCE, window_starts
+        from pipelines.interpolation import FROM_FLOW, WINDOWS_AT_ONCE, window_starts
         from pipelines.reference import Smooth
 
         keys = min(frames, (self.defaults.max_frames - 1) // factor + 1)
@@ -225,7 +225,8 @@ class Workshop:
         drawing = {name: value for name, value in asdict(self.drawing).items() if "prompt" not in name and name != "guidance_scale"}
         decides = {"factor": factor, "way": "network", "from_fps": fps, **drawing}
         stage = Smooth(factor, "network", fps, self.drawing.sampling(told=False))
-        steps, cost = -(-windows // WINDOWS_AT_ONCE) * self.drawing.steps, float(windows * self.drawing.steps)
+        each = max(1, round(FROM_FLOW * self.drawing.steps))  # from the optical flow on, the last steps alone are made
+        steps, cost = -(-windows // WINDOWS_AT_ONCE) * each, float(windows * each)
         return Planned("smooth", (before,), decides, self.weights("frames"), fps * factor, steps, cost, self.drawn(stage))
 
     def drawn(self, stage: Any) -> Any:
