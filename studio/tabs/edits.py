@@ -16,7 +16,8 @@ from ..engine import Engine
 from ..requests import RECONSTRUCTION, SOURCE, Request, TextToVideoRequest, edited, parse_request
 from ..tuned_models import TunedRecord
 from . import ACTIONS_JS, QUICK, Errand, axes, controls, tuning_views, views
-from .stage_desk import IDLE_SECONDS, video_request
+from .errands import video_request
+from .stage_desk import IDLE_SECONDS
 from .wall_desk import WallDesk
 
 KIND = "edits"

@@ -14,7 +14,7 @@ from ..engine import Engine
 from ..requests import FinishingRequest, parse_request
 from ..sources import Kept
 from . import ACTIONS_JS, QUICK, finishing, gallery_views, views
-from .stage_desk import FINISHING, acted, elsewhere
+from .errands import FINISHING, acted, elsewhere
 
 PAGE = 24  # clips
 

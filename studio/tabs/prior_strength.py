@@ -16,7 +16,8 @@ from ..comparison import WallState
 from ..engine import Engine
 from ..requests import MIXING, TUNING, TextToVideoRequest, parse_request
 from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, views, wall_views
-from .stage_desk import IDLE_SECONDS, video_request
+from .errands import video_request
+from .stage_desk import IDLE_SECONDS
 from .wall_desk import WallDesk
 
 KIND = "comparison"

@@ -17,7 +17,8 @@ from ..engine import Engine
 from ..events import FINAL
 from ..requests import Request
 from . import finishing, views, wall_views
-from .stage_desk import acted, elsewhere, run_buttons
+from .errands import acted, elsewhere
+from .stage_desk import run_buttons
 
 PAST = 8  # walls that are offered again
 Updates = dict[Any, Any]
