@@ -10,6 +10,7 @@ StudioError
 │   ├── UnknownFamily     a model of a kind that nobody here can run
 │   └── IncompatibleModels two models that do not share a latent space or a text encoder
 ├── CatalogError         the list of known models is wrong
+├── DownloadError        a model that the Hub did not give
 ├── OutOfMemory           the device has too little memory for this request
 ├── StorageError          a folder or file that cannot be read or written
 ├── JobError              a job that is not there, or not in a state that allows this
@@ -67,6 +68,10 @@ class IncompatibleModels(ModelError):
 
 class CatalogError(StudioError):
     """The catalog of models cannot be used: names the file, the entry and the field."""
+
+
+class DownloadError(StudioError):
+    """A model that could not be fetched: no network, no consent, no such repository."""
 
 
 class OutOfMemory(StudioError):
