@@ -11,16 +11,14 @@ drops the piece that it has, so its own `http_get` is called here with the place
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
 import shutil
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -39,44 +37,12 @@ from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, tqdm
 
 from pipelines.catalog import check_hub_id
-from pipelines.errors import DownloadError, JobError, StorageError, UnknownFamily, UnsafeModel, WeightsDamaged, WeightsMissing
+from pipelines.errors import DownloadError, JobError, StorageError, UnsafeModel, WeightsDamaged, WeightsMissing
 
-NOTE = "download.json"
-SMALL = (".json", ".txt", ".model", ".jinja")
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack")
-VARIANT = re.compile(r"\.(?!safetensors)(\w+?)(-\d{5}-of-\d{5})?\.safetensors$")
+from .model_files import NOTE, Plan, RemoteFile, StoredModel, bytes_here, choose_files, leads_out, part_of, stored_in, write_note
+
 ROOM_TO_SPARE = 512 * 2**20  # bytes that stay free on the disk
 SPEED_OVER = 5.0  # seconds that the speed is an average of
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of a repository: its path there, its size in bytes, and its SHA-256 ("" for small files, which have none)."""
-
-    path: str
-    size: int
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a download consists of.
-
-    Args:
-        hub: the repository.
-        revision: as it was asked for.
-        commit: what that is today.
-        files: those that are fetched.
-    """
-
-    hub: str
-    revision: str
-    commit: str
-    files: tuple[RemoteFile, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(file.size for file in self.files)
 
 
 @dataclass(frozen=True)
@@ -91,18 +57,6 @@ class Progress:
     @property
     def seconds_left(self) -> float | None:
         return (self.total - self.done) / self.speed if self.speed else None
-
-
-@dataclass(frozen=True)
-class StoredModel:
-    """A model in the folder; where it is not whole, `bytes` of `total` are here, and a download goes on from there."""
-
-    hub: str
-    revision: str
-    folder: Path
-    bytes: int
-    total: int
-    whole: bool
 
 
 class ModelStore:
@@ -130,11 +84,11 @@ class ModelStore:
 
     def models(self) -> list[StoredModel]:
         """What is here, by name; half-downloaded models too."""
-        return [stored for note in sorted(self.folder.glob(f"*/{NOTE}")) if (stored := _stored(note.parent))]
+        return [stored for note in sorted(self.folder.glob(f"*/{NOTE}")) if (stored := stored_in(note.parent))]
 
     def find(self, hub: str) -> StoredModel | None:
         """The model of a repository; None where nothing of it is here."""
-        return _stored(self.folder_of(hub))
+        return stored_in(self.folder_of(hub))
 
     def plan(self, hub: str, revision: str = "main", file: str = "") -> Plan:
         """What would be fetched.
@@ -155,7 +109,7 @@ class ModelStore:
         with _said(hub, revision):
             info = HfApi(self.endpoint, token=self._token).model_info(hub, revision=revision, files_metadata=True)
         siblings = [RemoteFile(s.rfilename, s.size or 0, s.lfs.sha256 if s.lfs else "") for s in info.siblings or []]
-        known = {one.path: one for one in siblings if not _leaves(one.path)}
+        known = {one.path: one for one in siblings if not leads_out(one.path)}
         chosen = [known[file]] if file in known else choose_files(hub, list(known.values())) if not file else []
         if not chosen:
             raise WeightsMissing(f"{hub!r} has no file {file!r}.", "Look at its list of files on the Hub.")
@@ -188,14 +142,14 @@ class ModelStore:
             it is being downloaded already.
         """
         folder = self.folder_of(hub)
-        here = _stored(folder)
+        here = stored_in(folder)
         if self.offline and here and here.whole:
             return folder
         plan = self.plan(hub, revision, file)
         _make(folder)
         try:
             with FileLock(folder / ".lock", timeout=0):
-                _note(folder, plan)
+                write_note(folder, plan)
                 self._check_room(folder, plan)
                 fetch = _Fetch(self, plan, folder, tell, stop or threading.Event())
                 return folder if fetch.run() else None
@@ -219,45 +173,13 @@ class ModelStore:
         return stored.bytes
 
     def _check_room(self, folder: Path, plan: Plan) -> None:
-        missing = plan.bytes - sum(_here(folder, file) for file in plan.files)
+        missing = plan.bytes - sum(bytes_here(folder, file) for file in plan.files)
         free = shutil.disk_usage(folder).free
         if missing and missing + ROOM_TO_SPARE > free:
             raise StorageError(
                 f"{plan.hub!r} needs {size_text(missing)} more, and the disk of {str(self.folder)!r} has {size_text(free)} free.",
                 "Delete a model, or put the data folder on a larger disk.",
             )
-
-
-def choose_files(hub: str, files: list[RemoteFile]) -> list[RemoteFile]:
-    """Of a repository in diffusers' layout, the configurations, and the weights once: in full, else in half precision.
-
-    Raises:
-        UnsafeModel: when a part has pickles alone.
-        UnknownFamily: for a repository of another kind.
-    """
-    names = {file.path for file in files}
-    if "model_index.json" not in names and not {"config.json", "diffusion_pytorch_model.safetensors"} <= names:
-        raise UnknownFamily(
-            f"{hub!r} is no model in diffusers' layout (it has no model_index.json).", "Choose a repository in diffusers' layout."
-        )
-    whole = "model_index.json" in names
-    folders: dict[str, list[RemoteFile]] = {}
-    for file in files:
-        folder, _, _ = file.path.rpartition("/")
-        if folder.count("/") == 0:
-            folders.setdefault(folder, []).append(file)
-    chosen = [file for file in folders.pop("", []) if file.path in ("model_index.json", "config.json") or (not whole and _is_weight(file))]
-    for folder, inside in folders.items() if whole else ():
-        weights = [file for file in inside if _is_weight(file)]
-        if not weights and any(file.path.endswith(PICKLES) for file in inside):
-            raise UnsafeModel(
-                f"{hub!r} has only pickles for its part {folder!r}, which can run code when they are read.",
-                "Choose a repository, or a revision ('refs/pr/15' say), with safetensors.",
-            )
-        plain = [file for file in weights if not VARIANT.search(file.path)]
-        chosen += plain or [file for file in weights if ".fp16" in file.path]
-        chosen += [file for file in inside if file.path.endswith(SMALL)]
-    return chosen
 
 
 def size_text(count: float) -> str:
@@ -281,7 +203,7 @@ class _Fetch:
 
     def __init__(self, store: ModelStore, plan: Plan, folder: Path, tell: Callable[[Progress], Any] | None, stop: threading.Event) -> None:
         self.store, self.plan, self.folder, self.tell, self.stop = store, plan, folder, tell, stop
-        self.done = sum(_here(folder, file) for file in plan.files)
+        self.done = sum(bytes_here(folder, file) for file in plan.files)
         self.recent: deque[tuple[float, int]] = deque([(time.monotonic(), self.done)])
         self.told = 0.0
 
@@ -301,7 +223,7 @@ class _Fetch:
             raise StorageError(f"{self.plan.hub!r} could not be written ({error}).", "Make room on the disk, and go on.") from error
 
     def _fetch(self, file: RemoteFile) -> None:
-        part = _part(self.folder, file)
+        part = part_of(self.folder, file)
         part.parent.mkdir(parents=True, exist_ok=True)
         before = part.stat().st_size if part.exists() else 0
         with _said(self.plan.hub, self.plan.revision):
@@ -387,28 +309,6 @@ def _said(hub: str, revision: str) -> Iterator[None]:
         raise DownloadError(f"The connection to the Hub broke ({type(error).__name__}).", remedy) from error
 
 
-def _is_weight(file: RemoteFile) -> bool:
-    return file.path.endswith(".safetensors")
-
-
-def _leaves(path: str) -> bool:
-    """Whether a path would lead out of its folder."""
-    return path.startswith(("/", "\\")) or ".." in Path(path).parts or "\\" in path or Path(path).name == NOTE
-
-
-def _part(folder: Path, file: RemoteFile) -> Path:
-    """Where a file grows; another version of it grows elsewhere."""
-    return folder / f"{file.path}.{file.sha256[:12] or file.size}.part"
-
-
-def _here(folder: Path, file: RemoteFile) -> int:
-    """Bytes of a file that are here."""
-    for path in (folder / file.path, _part(folder, file)):
-        if path.exists():
-            return path.stat().st_size
-    return 0
-
-
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -419,30 +319,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{str(folder)!r} cannot be made ({error}).", "Choose another data folder.") from error
-
-
-def _note(folder: Path, plan: Plan) -> None:
-    """What the folder is to hold. A file that has changed on the Hub since is fetched anew."""
-    note = folder / NOTE
-    before = json.loads(note.read_text()) if note.exists() else {"files": []}
-    was = {file["path"]: file for file in before["files"]}
-    for file in plan.files:
-        if file.path in was and was[file.path] != asdict(file):
-            (folder / file.path).unlink(missing_ok=True)
-    kept = [file for path, file in was.items() if path not in {new.path for new in plan.files} and (folder / path).exists()]
-    values = {"hub": plan.hub, "revision": plan.revision, "commit": plan.commit, "files": kept + [asdict(file) for file in plan.files]}
-    note.write_text(json.dumps(values, indent=1))
-
-
-def _stored(folder: Path) -> StoredModel | None:
-    note = folder / NOTE
-    if not note.is_file():
-        return None
-    try:
-        values = json.loads(note.read_text())
-        files = [RemoteFile(**file) for file in values["files"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(f"{str(note)!r} is not readable.", "Delete the folder, and download the model again.") from error
-    whole = all((folder / file.path).is_file() for file in files)
-    here = sum(_here(folder, file) for file in files)
-    return StoredModel(values["hub"], values["revision"], folder, here, sum(file.size for file in files), whole)

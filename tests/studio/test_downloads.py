@@ -22,7 +22,8 @@ from pipelines.errors import (
     WeightsDamaged,
     WeightsMissing,
 )
-from studio.downloads import ModelStore, Progress, RemoteFile, choose_files, size_text
+from studio.downloads import ModelStore, Progress, size_text
+from studio.model_files import RemoteFile, choose_files
 from tests.studio.hub import COMMIT, Hub, served
 
 WEIGHTS = bytes(range(256)) * 4096  # 1 MiB
@@ -87,6 +88,18 @@ def test_only_safetensors_and_configurations_are_fetched_each_weight_once(store:
     assert files(folder) == WANTED
     assert (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() == WEIGHTS
     assert set(hub.fetched()) == WANTED
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+def test_what_was_fetched_is_a_model_that_loads(store: ModelStore, hub: Hub, tmp_path: Path) -> None:
+    from pipelines import families
+    from tests.pipelines.directories import save
+
+    made = save("wan", tmp_path / "made")
+    hub.repositories["a/wan"] = {path.relative_to(made).as_posix(): path.read_bytes() for path in made.rglob("*") if path.is_file()}
+    folder = store.download("a/wan")
+    assert folder is not None
+    assert families.load(folder).family.name == "wan"
 
 
 @pytest.mark.usefixtures("every_chunk")
