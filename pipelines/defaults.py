@@ -22,7 +22,7 @@ class GenerationDefaults:
         fps: frames a second.
         num_inference_steps: sampler steps.
         guidance_scale: classifier-free guidance; 1 is none.
-        sampler: a name in `SAMPLERS`.
+        sampler: a name in `SAMPLERS`; "" is the model's own, for families that are sampled in one way.
         noise_kind: of the noise prior that it was trained with (PYoCo).
         noise_alpha: its strength.
         width: pixels.

@@ -6,7 +6,11 @@ StudioError
 ├── ModelError            a model that cannot be used
 │   ├── WeightsMissing    nothing where the weights should be
 │   ├── WeightsDamaged    something there, but not readable or not ours
+│   ├── UnsafeModel       pickles, or code that comes with a model
+│   ├── UnknownFamily     a model of a kind that nobody here can run
 │   └── IncompatibleModels two models that do not share a latent space or a text encoder
+├── CatalogError         the list of known models is wrong
+├── DownloadError        a model that the Hub did not give
 ├── OutOfMemory           the device has too little memory for this request
 ├── StorageError          a folder or file that cannot be read or written
 ├── JobError              a job that is not there, or not in a state that allows this
@@ -50,8 +54,24 @@ class WeightsDamaged(ModelError):
     """A weights file that cannot be read."""
 
 
+class UnsafeModel(ModelError):
+    """A model that would run code of its own: pickled weights, custom pipelines."""
+
+
+class UnknownFamily(ModelError):
+    """A model whose family is not among those that can be run."""
+
+
 class IncompatibleModels(ModelError):
     """Two models that cannot be composed."""
+
+
+class CatalogError(StudioError):
+    """The catalog of models cannot be used: names the file, the entry and the field."""
+
+
+class DownloadError(StudioError):
+    """A model that could not be fetched: no network, no consent, no such repository."""
 
 
 class OutOfMemory(StudioError):

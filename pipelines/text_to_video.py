@@ -226,7 +226,7 @@ class TextToVideoPipeline(DiffusionPipeline):
             texts, padding="max_length", max_length=self.tokenizer.model_max_length, truncation=True, return_tensors="pt"
         ).input_ids
         out = self.text_encoder(input_ids=ids.to(device))
-        pooled = {"class_labels": out.pooler_output} if self.unet.config.class_embed_type == "projection" else {}
+        pooled = {"class_labels": out.pooler_output} if getattr(self.unet.config, "class_embed_type", None) == "projection" else {}
         return {"encoder_hidden_states": out.last_hidden_state, **pooled}
 
     def _latent_shape(self, count: int, frames: int, height: int, width: int) -> tuple[int, ...]:

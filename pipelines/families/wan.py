@@ -1,0 +1,96 @@
+"""Wan 2.1 and 2.2 (Wan-AI): text to video, picture to video, the pair of experts (A14B), and the one that does both (TI2V-5B).
+
+Wan Team, "Wan: Open and Advanced Large-Scale Video Generative Models", arXiv 2503.20314.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..defaults import GenerationDefaults
+from .family import (
+    NEEDS_VIDEO_UNET,
+    NO_FRAME_RATE,
+    OWN_SAMPLER,
+    Capabilities,
+    Directory,
+    Family,
+    FrameRule,
+    Order,
+    common_inputs,
+    recommended,
+    with_picture,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+TWO_EXPERTS = "Two networks share its steps, one for much noise and one for little; a composition stands in the place of one."
+
+
+class Wan(Family):
+    """Wan. The autoencoder stays in float32: half precision shows."""
+
+    name, title = "wan", "Wan"
+    pipelines = ("WanPipeline", "WanImageToVideoPipeline")
+    places = ("transformer", "transformer_2")
+    precise = ("vae", "image_encoder")
+
+    def defaults(self, directory: Directory) -> GenerationDefaults:
+        """Of the documentation; TI2V-5B is made for 1280 x 704 at 24 frames a second."""
+        if directory.index.get("expand_timesteps"):
+            return recommended(frames=121, fps=24.0, guidance_scale=5.0, size=(1280, 704))
+        return recommended(frames=81, fps=16.0, guidance_scale=5.0, size=(832, 480))
+
+    def capabilities(self, directory: Directory) -> Capabilities:
+        cannot = {"fps": NO_FRAME_RATE, "sampler": OWN_SAMPLER, "one_shot": NEEDS_VIDEO_UNET}
+        if directory.has("transformer_2"):
+            cannot["composition"] = TWO_EXPERTS
+        step, unit = _sizes(directory)
+        if directory.index.get("expand_timesteps"):
+            return Capabilities(FrameRule(step, 1, 1, 257), unit, "optional", cannot)
+        needs = directory.pipeline == "WanImageToVideoPipeline"
+        return Capabilities(FrameRule(step, 1, 1, 161), unit, "needed" if needs else "none", cannot)
+
+    def pipeline_for(self, pipe: Any, order: Order) -> Any:
+        from diffusers import WanImageToVideoPipeline
+
+        if order.picture is None or isinstance(pipe, WanImageToVideoPipeline):
+            return pipe
+        with_image = WanImageToVideoPipeline(**pipe.components, expand_timesteps=pipe.config.expand_timesteps)
+        with_image.set_progress_bar_config(**getattr(pipe, "_progress_bar_config", {}))
+        return with_image
+
+    def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
+        """diffusers' picture pipeline cleans its prompt with a package (ftfy) that is not installed; its twin for text does without."""
+        inputs = common_inputs(order)
+        if order.picture is None:
+            return inputs
+        from diffusers import WanPipeline
+
+        texts = {name: part for name, part in pipe.components.items() if name not in ("image_encoder", "image_processor")}
+        encode = WanPipeline(**texts).encode_prompt
+        guided = order.guidance_scale > 1
+        given, away = encode(inputs.pop("prompt"), inputs.pop("negative_prompt"), guided, device=pipe._execution_device)
+        return inputs | {"prompt_embeds": given, "negative_prompt_embeds": away} | with_picture(order)
+
+    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
+        spatial, temporal = pipe.vae_scale_factor_spatial, pipe.vae_scale_factor_temporal
+        frames = (order.frames - 1) // temporal + 1
+        return (len(order.prompts), pipe.vae.config.z_dim, frames, order.height // spatial, order.width // spatial)
+
+    def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
+        import torch
+
+        config = pipe.vae.config
+        mean, std = (
+            torch.tensor(given, device=latents.device).view(1, config.z_dim, 1, 1, 1) for given in (config.latents_mean, config.latents_std)
+        )
+        return pipe.vae.decode((latents.float() * std + mean).to(pipe.vae.dtype), return_dict=False)[0]
+
+
+def _sizes(directory: Directory) -> tuple[int, int]:
+    """(pixel frames a latent frame, pixels that width and height are multiples of)."""
+    vae, transformer = directory.config("vae"), directory.config("transformer")
+    patch = max(transformer.get("patch_size") or (1, 2, 2))
+    return int(vae.get("scale_factor_temporal", 4)), int(vae.get("scale_factor_spatial", 8)) * patch
