@@ -94,7 +94,7 @@ def read_frames(path: Path) -> np.ndarray:
     Raises:
         StorageError: when it cannot be read.
     """
-    from moviepy.video.io.ffmpeg_reader import FFMPEG_VideoReader  # takes half a second to import, which no start of the page should wait for
+    from moviepy.video.io.ffmpeg_reader import FFMPEG_VideoReader  # takes half a second, which no start of the page should wait for
 
     try:
         count, _ = imageio_ffmpeg.count_frames_and_secs(str(path))
