@@ -25,7 +25,7 @@ from .warps import warp
 from .world import FPS, render
 
 WORDINGS = 4  # of each clip
-WARPED = 0.45  # of the clips and pictures are bent out of shape, and go by words for things that the domain has never seen
+WARPED = 0.3  # of the clips and pictures are bent out of shape, and go by words for things that the domain has never seen
 PLAIN = 0.3  # of the wordings are the canonical one
 
 
@@ -178,7 +178,7 @@ tags: [text-to-video, prior-studio]
 - Backgrounds it has seen: {backgrounds}. It has never seen {unseen_backgrounds}.
 - Trained on {clips:,} clips and {pictures:,} pictures rendered by `pipelines/pocket/world.py`, for {minutes:g} minutes; one in ten (object,
   colour, background) triples is held out. One network for pictures and clips of 4, 8 and 16 frames; frames may be given.
-- Nearly half of them are bent out of shape (`pipelines/pocket/warps.py`) and go by words of the other halves, so that a word which the
+- Three in ten of them are bent out of shape (`pipelines/pocket/warps.py`) and go by words of the other halves, so that a word which the
   model does not know means "anything" to it: it then says how a thing looks, and not what it is. No picture of the other halves was shown.
 - Half of what it sees is its own clips in other, random tones (`pipelines/training/retouch.py`), and it is asked for the clean ones: in a
   composition it then sets the prior's tones right. Nothing of the prior was shown.

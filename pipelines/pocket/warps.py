@@ -9,21 +9,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-FAR = 0.5  # share of the clips that are moved so far that what lay at their edge fills most of the picture
-
 
 def warp(clip: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A clip uint8 (f, h, w, 3), every frame turned, scaled, sheared and rippled in the same way. Up stays up and left stays left.
-
-    Half of the clips are moved far up or down as well: a place where the domain has nothing but its sky, or nothing but its ground,
-    shows that a picture need not have the lines in which its own places meet.
-    """
+    """A clip uint8 (f, h, w, 3), every frame turned, scaled, sheared and rippled in the same way. Up stays up and left stays left."""
     height, width = clip.shape[1:3]
     x, y = _displaced(height, width, rng)
-    border = cv2.BORDER_REFLECT_101
-    if rng.random() < FAR:
-        y, border = y + np.float32(rng.uniform(-0.7, 0.7) * height), cv2.BORDER_REPLICATE
-    return np.stack([cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=border) for frame in clip])
+    return np.stack([cv2.remap(frame, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101) for frame in clip])
 
 
 def _displaced(height: int, width: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
