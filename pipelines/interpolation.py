@@ -26,7 +26,7 @@ from .text_to_video import TextToVideoPipeline
 from .tuned_network import standing_in
 
 WINDOWS_AT_ONCE = 8
-FROM_FLOW = 0.125  # share of the steps
+FROM_FLOW = 0.05  # share of the steps: of few, the last one
 STILL = 0.05  # change of a latent, in units of their deviation, below which nothing moves there
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from ..latent_flow import LatentFlow
 
 WARPED_SHARE = 0.5  # of the loss before the second look, so that the flows carry as much as they can
-SQUARED_SHARE = 5.0  # of squared errors beside absolute ones: what jumps out of its clip is what is far off
+SQUARED_SHARE = 15.0  # of squared errors beside absolute ones: what jumps out of its clip is what is far off
 
 
 class FlowObjective(nn.Module):
