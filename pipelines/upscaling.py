@@ -101,7 +101,7 @@ def upscale(
     Args:
         steps: of the sampler.
         sampler: a name in `SAMPLERS`.
-        augmentation: standard deviation of the noise on the low-resolution frames, which all share: more lets the network make up
+        augmentation: standard deviation of the noise on the low-resolution frames: more lets the network make up
             more, 0 trusts every pixel.
         noise_prior: of all noise over the frames; one map for all of them unless told otherwise.
         generator: of all noise.
@@ -116,10 +116,10 @@ def upscale(
     known = torch.from_numpy(enlarged(frames)).permute(0, 3, 1, 2).float().to(upscaler.device) / 127.5 - 1
     shape = (1, 3, len(frames), *known.shape[2:])
 
-    def draw(prior: NoisePrior = noise_prior) -> torch.Tensor:
-        return prior.sample(shape, generator, upscaler.device)
+    def draw() -> torch.Tensor:
+        return noise_prior.sample(shape, generator, upscaler.device)
 
-    noised = known + augmentation * draw(SHARED)[0].transpose(0, 1)
+    noised = known + augmentation * draw()[0].transpose(0, 1)
     detail = draw() * scheduler.init_noise_sigma
     denoised = torch.zeros_like(detail)
     for i, t in enumerate(scheduler.timesteps):
