@@ -30,6 +30,7 @@ from .history import ClipRecord, History, Store
 from .jobs import Job, JobQueue, QueuedJob, State
 from .kinds import KINDS
 from .making import Bench, Making
+from .models import Models
 from .requests import ComparisonRequest, Request, TuningRequest
 from .residency import Load, ModelPool
 from .settings import Settings
@@ -71,6 +72,7 @@ class Engine(Shelf):
         self.walls = Walls(self.history)
         self.bench = Bench(settings, self.pool, self.history, self.walls, self._tell)
         self.tuned_models = self.bench.tuned_models
+        self.models = Models(settings, self._guarded)
         self._jobs = JobQueue(self._store, settings.max_queue)
         self._jobs.recover()
 
@@ -92,6 +94,7 @@ class Engine(Shelf):
             if self._active:
                 self._active.stop.set()
         self._tell()
+        self.models.close()
         if self._worker.is_alive():
             self._worker.join()
         self.pool.clear()
