@@ -23,9 +23,12 @@ def file_url(path: Path) -> str:
     return f"gradio_api/file={quote(path.resolve().as_posix())}"
 
 
-def button(text: str, action: str, *, clip: str = "", job: str = "", style: str = "", label: str = "", extra: str = "") -> str:
-    """A button that sends `action` to the server, with the clip or job it is about."""
-    attributes = "".join(f' data-{name}="{escape(value)}"' for name, value in (("clip", clip), ("job", job)) if value)
+def button(
+    text: str, action: str, *, clip: str = "", job: str = "", model: str = "", style: str = "", label: str = "", extra: str = ""
+) -> str:
+    """A button that sends `action` to the server, with the clip, job or model it is about."""
+    about = (("clip", clip), ("job", job), ("model", model))
+    attributes = "".join(f' data-{name}="{escape(value)}"' for name, value in about if value)
     named = f' aria-label="{escape(label)}" title="{escape(label)}"' if label else ""
     return f'<button type="button" class="{style}" data-do="{action}"{attributes}{named} {extra}>{escape(text)}</button>'
 
