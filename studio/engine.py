@@ -33,6 +33,7 @@ from .making import Bench, Making
 from .models import Models
 from .requests import ComparisonRequest, Request, TuningRequest
 from .residency import Load, ModelPool
+from .room import ran_out
 from .settings import Settings
 from .shelf import Shelf
 from .sources import frame_of
@@ -360,7 +361,7 @@ class Engine(Shelf):
 
     def _explained(self, error: Exception) -> StudioError:
         """An error that is not ours, for people."""
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+        if ran_out(error):
             self.pool.free_cache()
             return OutOfMemory("The device has too little memory for this video.", "Ask for fewer frames, or close other programs.")
         said = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -143,7 +143,8 @@ def status_line(event: Event) -> str:
         case Step() as step:
             left = f"{seconds(step.seconds_left)} left" if step.seconds_left is not None else ""
             which = f"video {step.variation} of {step.variations}" if step.variations > 1 else ""
-            return " · ".join(part for part in (f"denoising {step.index}/{step.total}", left, f"seed {step.seed}", which) if part)
+            said = (f"denoising {step.index}/{step.total}", left, f"seed {step.seed}", which, step.note)
+            return " · ".join(part for part in said if part)
         case Stopped(clips=clips):
             return f"stopped · {plural(len(clips), 'video')} kept" if clips else "stopped"
         case Failed(error=error):
