@@ -35,6 +35,7 @@ CAN = {
     "one_shot": "One-shot tuning",
 }
 BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
+RUN_BY_TABS = ("studio", "stable-diffusion")  # families that `checkpoints.load_text_to_video` loads
 ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
 
 
@@ -131,14 +132,24 @@ def _about(one: ModelHere, fits: Mapping[str, str]) -> str:
     about, can = one.about, one.about.capabilities
     native = f"{can.frames.least} to {can.frames.most} frames" + (f", every {can.frames.step}" if can.frames.step > 1 else "")
     facts = [FAMILIES[about.family].title, size_text(about.bytes), f"{count_text(about.parameters)} parameters", native, *roles(one)]
-    able = [CAN[name] for name in FEATURES if can.can(name)]
+    able = ", ".join(CAN[name] for name in FEATURES if can.can(name))
     unable = "".join(f"<dt>{CAN[name]}</dt><dd>{escape(can.cannot[name])}</dd>" for name in FEATURES if name in can.cannot)
     warning = f"<dt>Noise priors</dt><dd>{escape(can.noise_warning)}</dd>" if can.noise_warning and can.can("noise_prior") else ""
     told = f'<p class="line">Licence: {OWN_LICENCE}</p>' if one.path == BUNDLED else licence(one.entry)
     return (
-        f"{chips(facts)}{told}<details><summary>What it can do, and what not</summary>"
-        f'<p class="able">{escape(", ".join(able))}.</p><dl>{unable}{warning}</dl></details>'
+        f"{chips(facts)}{told}{_use(one)}<details><summary>What it can do, and what not</summary>"
+        f'<p class="able">{escape(able[:1] + able[1:].lower().replace("loras", "LoRAs"))}.</p><dl>{unable}{warning}</dl></details>'
     )
+
+
+def _use(one: ModelHere) -> str:
+    """How it is run; nothing of the model that is running."""
+    if one.origin == "studio" or not isinstance(one.about, DescribedModel):
+        return ""
+    said = "The tabs do not run this family; from Python, pipelines.families.load does."
+    if one.about.family in RUN_BY_TABS:
+        said = f"To use it in all tabs, start the studio with --model {one.path}"
+    return f'<p class="line">{escape(said)}</p>'
 
 
 def roles(one: ModelHere) -> list[str]:
@@ -203,7 +214,7 @@ def _entry(entry: CatalogEntry, here: ModelHere | None, busy: bool, offline: boo
     length = plural(entry.frames, "frame") if entry.frames else ""
     parameters = f"{count_text(entry.parameters)} parameters" if entry.parameters else "parameters not known"
     facts = [FAMILIES[entry.family].title, parameters, native, length, *(ROLES[role] for role in entry.roles)]
-    memory = f"GPU memory: {entry.memory_gb:g} GB ({entry.memory_note})" if entry.memory_gb else "GPU memory: not known"
+    memory = f"GPU memory: {entry.memory_gb:g} GB, {entry.memory_note}" if entry.memory_gb else "GPU memory: not known"
     notes = [memory] + ([f"needs {titles[entry.base]} too"] if entry.base else [])
     if not entry.verified:
         notes.append("not known whether the Hub still has it under this name")

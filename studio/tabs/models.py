@@ -15,6 +15,10 @@ from . import ACTIONS_JS, QUICK, model_views, views
 from .stage_desk import BUSY_SECONDS
 
 Updates = dict[Any, Any]
+CATALOG_HINT = (
+    "The tabs run the model that the studio was started with: its own, or Stable Diffusion 1.x and 2.x. "
+    "The other families are loaded from Python, by pipelines.families."
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def render(tab: gr.Tab) -> Components:
         under_way = gr.HTML("", elem_id="fetches", **listening)
         summary = gr.HTML("", apply_default_css=False, elem_id="models-summary")
         here = gr.HTML("", elem_id="models-here", elem_classes="model-list", **listening)
-        gr.HTML("<h2>Catalog</h2>", apply_default_css=False)
+        gr.HTML(f'<h2>Catalog</h2><p class="hint">{CATALOG_HINT}</p>', apply_default_css=False)
         catalog = gr.HTML("", elem_id="models-catalog", **listening)
     return Components(
         tab, summary, under_way, note, name, add, file, here, catalog, clock=gr.Timer(BUSY_SECONDS, active=False), seen=gr.State({})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from pipelines.catalog import load_catalog
+from pipelines.catalog import DescribedModel, describe, load_catalog
 from studio.downloads import Progress
 from studio.fetching import Fetch
 from studio.models import ModelHere
@@ -38,6 +39,15 @@ def test_what_cannot_be_used_says_why_and_can_be_deleted() -> None:
     assert "It is &lt;broken&gt;." in shown
     assert "<x>" not in shown
     assert 'data-confirm="Delete for good?"' in shown
+
+
+def test_a_model_says_whether_the_tabs_run_it(tiny_model: Path) -> None:
+    about = describe(tiny_model)
+    assert isinstance(about, DescribedModel)
+    assert f"--model {tiny_model}" in model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=about), {})
+    other = ModelHere(tiny_model, "tiny", "folder", 1, about=replace(about, family="wan"))
+    assert "do not run this family" in model_views.model(other, {})
+    assert "--model" not in model_views.model(ModelHere(tiny_model, "tiny", "studio", 1, about=about), {})
 
 
 def test_a_module_names_the_base_that_it_needs() -> None:
