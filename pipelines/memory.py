@@ -15,7 +15,7 @@ full-size network on the meta device (`tests/pipelines/test_memory.py` repeats s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,7 @@ class Costs:
         tile: side of a tile in pixels, where its autoencoder can decode in tiles.
         halves: whether guidance doubles the rows of a call; else the network is called twice.
         temporal: pixel frames a latent frame.
+        singly: whether frames are decoded one by one where they are decoded in tiles.
     """
 
     denoising: float
@@ -50,12 +51,13 @@ class Costs:
     tile: int = 512
     halves: bool = True
     temporal: int = 1
+    singly: bool = False
 
 
 # Not measured: SVD (taken as I2VGen-XL, whose UNet is like its own) and the denoiser of HunyuanVideo 1.5 (taken as 1.0).
 COSTS: dict[str, Costs] = {
-    "studio": Costs(26.5, 1550, 16),
-    "stable-diffusion": Costs(26.5, 1550, 16),
+    "studio": Costs(26.5, 1550, 16, singly=True),
+    "stable-diffusion": Costs(26.5, 1550, 16, singly=True),
     "animatediff": Costs(26.5, 1550, 16),
     "modelscope": Costs(33.5, 1550, 16),
     "i2vgen-xl": Costs(33.5, 1550, 16),
@@ -217,12 +219,15 @@ def forms(model: Model, job: Job, half: bool = True) -> list[Form]:
     return found
 
 
-def first_that_fits(model: Model, job: Job, available: int, half: bool = True, host: int | None = None) -> Form:
+def first_that_fits(
+    model: Model, job: Job, available: int, half: bool = True, host: int | None = None, offered: Sequence[Form] | None = None
+) -> Form:
     """The first of `forms` that a device has room for; full precision is never chosen unasked.
 
     Args:
         available: bytes that the device has free, or would have with nothing else on it.
         host: bytes of the machine's own memory for what is offloaded; None is enough.
+        offered: the forms to choose from; None is all.
 
     Raises:
         InvalidInput: for a job of no size.
@@ -230,7 +235,7 @@ def first_that_fits(model: Model, job: Job, available: int, half: bool = True, h
     """
     if min(job.width, job.height, job.frames, job.videos) < 1:
         raise InvalidInput(f"The job is {job.width} x {job.height} pixels, {job.frames} frames.", "Give a size of 1 or more.")
-    options = [form for form in forms(model, job, half) if not (half and form.bytes == 4)]
+    options = offered or [form for form in forms(model, job, half) if not (half and form.bytes == 4)]
     for form in options:
         needed = need(model, job, form)
         if needed.total <= available and (host is None or needed.offloaded <= host):
@@ -258,7 +263,7 @@ def _decoding(model: Model, job: Job, form: Form, size: int) -> int:
     pixels = job.width * job.height
     if form.tiled:
         pixels = min(job.width, costs.tile) * min(job.height, costs.tile)
-    at_once = min(costs.at_once or job.frames, job.frames * job.videos)
+    at_once = min(costs.at_once or job.frames, job.frames * job.videos) if not (form.tiled and costs.singly) else 1
     finished = job.videos * job.frames * job.width * job.height * 3 * size
     return round(costs.decoding * pixels * at_once * size / 2) + finished
 

@@ -13,7 +13,7 @@ from .engine import Engine
 from .examples import FOLDER
 from .jobs import State
 from .settings import Settings
-from .tabs import QUICK, controls, endpoints, gallery, one_shot, prior_strength, reference, text_to_video, views
+from .tabs import QUICK, controls, endpoints, gallery, models, one_shot, prior_strength, reference, text_to_video, views
 
 HEADER_SECONDS = 2.0
 MAX_UPLOAD = "512mb"  # the largest file that the page takes: a minute from a telephone
@@ -39,11 +39,14 @@ def build(engine: Engine) -> gr.Blocks:
                 comparing = prior_strength.render(wall_form, tabs, *known)
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
                 past = gallery.render(gallery_tab, tabs, errand)
+            with gr.Tab("Models", id="models") as models_tab:
+                shelf = models.render(models_tab)
         text_to_video.listen(making, engine, page)
         reference.listen(referring, engine, page)
         prior_strength.listen(comparing, engine, page, making.fields["domain_model"])
         one_shot.listen(editing, engine, page)
         gallery.listen(past, engine)
+        models.listen(shelf, engine)
         clock = gr.Timer(HEADER_SECONDS)
         clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
         page.load(lambda: header_line(engine), None, header, **QUICK)

@@ -36,8 +36,9 @@ from huggingface_hub.errors import (
 from huggingface_hub.file_download import http_get
 from huggingface_hub.utils import build_hf_headers, tqdm
 
+from pipelines import families
 from pipelines.catalog import check_hub_id
-from pipelines.errors import DownloadError, JobError, StorageError, UnsafeModel, WeightsDamaged, WeightsMissing
+from pipelines.errors import DownloadError, JobError, StorageError, UnknownFamily, UnsafeModel, WeightsDamaged, WeightsMissing
 
 from .model_files import NOTE, Plan, RemoteFile, StoredModel, bytes_here, choose_files, leads_out, part_of, stored_in, write_note
 
@@ -139,7 +140,7 @@ class ModelStore:
 
         Raises:
             As `plan`; StorageError when the disk is too small; WeightsDamaged for a file that is not what the Hub promised; JobError when
-            it is being downloaded already.
+            it is being downloaded already. Of a model that no family knows only the index is fetched, and nothing stays.
         """
         folder = self.folder_of(hub)
         here = stored_in(folder)
@@ -155,6 +156,9 @@ class ModelStore:
                 return folder if fetch.run() else None
         except Timeout as error:
             raise JobError(f"{plan.hub!r} is being downloaded already.", "Wait for it.") from error
+        except UnknownFamily:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def delete(self, hub: str) -> int:
         """Removes a model, whole or not; the bytes that are free again.
@@ -203,6 +207,7 @@ class _Fetch:
 
     def __init__(self, store: ModelStore, plan: Plan, folder: Path, tell: Callable[[Progress], Any] | None, stop: threading.Event) -> None:
         self.store, self.plan, self.folder, self.tell, self.stop = store, plan, folder, tell, stop
+        self.index = next((file.path for file in plan.files if file.path in ("model_index.json", "config.json")), "")
         self.done = sum(bytes_here(folder, file) for file in plan.files)
         self.recent: deque[tuple[float, int]] = deque([(time.monotonic(), self.done)])
         self.told = 0.0
@@ -215,6 +220,8 @@ class _Fetch:
                     return False
                 if not (self.folder / file.path).exists():
                     self._fetch(file)
+                if file.path == self.index:
+                    families.family_of(families.read_directory(self.folder))  # before gigabytes of what nobody here can run
             self._say(self.plan.files[-1].path, always=True)
             return True
         except _StoppedError:

@@ -30,8 +30,10 @@ from .history import ClipRecord, History, Store
 from .jobs import Job, JobQueue, QueuedJob, State
 from .kinds import KINDS
 from .making import Bench, Making
+from .models import Models
 from .requests import ComparisonRequest, Request, TuningRequest
 from .residency import Load, ModelPool
+from .room import ran_out
 from .settings import Settings
 from .shelf import Shelf
 from .sources import frame_of
@@ -71,6 +73,7 @@ class Engine(Shelf):
         self.walls = Walls(self.history)
         self.bench = Bench(settings, self.pool, self.history, self.walls, self._tell)
         self.tuned_models = self.bench.tuned_models
+        self.models = Models(settings, self._guarded)
         self._jobs = JobQueue(self._store, settings.max_queue)
         self._jobs.recover()
 
@@ -92,6 +95,7 @@ class Engine(Shelf):
             if self._active:
                 self._active.stop.set()
         self._tell()
+        self.models.close()
         if self._worker.is_alive():
             self._worker.join()
         self.pool.clear()
@@ -357,7 +361,7 @@ class Engine(Shelf):
 
     def _explained(self, error: Exception) -> StudioError:
         """An error that is not ours, for people."""
-        if isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error):
+        if ran_out(error):
             self.pool.free_cache()
             return OutOfMemory("The device has too little memory for this video.", "Ask for fewer frames, or close other programs.")
         said = (str(error).strip() or type(error).__name__).splitlines()[0]

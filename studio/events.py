@@ -31,7 +31,7 @@ class Step:
     """Denoising step `index` of `total` is done, for variation `variation` of `variations` (both from 1).
 
     `preview` is a small looping WebP of the video as it is guessed now, None until there is one; its name changes with its content.
-    `seconds_left` is for the whole job; None until it can be said.
+    `seconds_left` is for the whole job; None until it can be said. `note` says what was done for want of memory.
     """
 
     job_id: str
@@ -42,6 +42,7 @@ class Step:
     seed: int
     variation: int = 1
     variations: int = 1
+    note: str = ""
 
 
 @dataclass(frozen=True)

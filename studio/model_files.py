@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ class StoredModel:
     bytes: int
     total: int
     whole: bool
+    files: tuple[RemoteFile, ...] = ()
 
 
 def choose_files(hub: str, files: list[RemoteFile]) -> list[RemoteFile]:
@@ -122,7 +124,9 @@ def write_note(folder: Path, plan: Plan) -> None:
             (folder / file.path).unlink(missing_ok=True)
     kept = [file for path, file in was.items() if path not in {new.path for new in plan.files} and (folder / path).exists()]
     values = {"hub": plan.hub, "revision": plan.revision, "commit": plan.commit, "files": kept + [asdict(file) for file in plan.files]}
-    note.write_text(json.dumps(values, indent=1))
+    whole = note.with_suffix(".new")
+    whole.write_text(json.dumps(values, indent=1))
+    os.replace(whole, note)  # the page may read it at any time
 
 
 def stored_in(folder: Path) -> StoredModel | None:
@@ -141,4 +145,4 @@ def stored_in(folder: Path) -> StoredModel | None:
         raise StorageError(f"{str(note)!r} is not readable.", "Delete the folder, and download the model again.") from error
     whole = all((folder / file.path).is_file() for file in files)
     here = sum(bytes_here(folder, file) for file in files)
-    return StoredModel(values["hub"], values["revision"], folder, here, sum(file.size for file in files), whole)
+    return StoredModel(values["hub"], values["revision"], folder, here, sum(file.size for file in files), whole, tuple(files))

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 import psutil
 
 from pipelines.domain_models import DomainModel
+from pipelines.memory import Job
+
+from .room import Room, available_bytes
 
 if TYPE_CHECKING:
     from pipelines.finishers import Finishers
@@ -80,11 +83,13 @@ class ModelPool:
     Args:
         device: "auto", "cpu", "mps", "cuda" or "cuda:0"; resolved when the first model is loaded, for that needs torch.
         load: (folder, device) -> pipeline; the default is `pipelines.checkpoints.load_text_to_video`.
+        available: (device, bytes that the model holds) -> bytes for a model and a job on it; the default asks the device.
     """
 
-    def __init__(self, device: str = "auto", load: Load | None = None) -> None:
+    def __init__(self, device: str = "auto", load: Load | None = None, available: Callable[[str, int], int] = available_bytes) -> None:
         self.device = device
         self.loads = 0
+        self.available = available
         self._load = load or _load_text_to_video
         self._resident: dict[Path, Resident] = {}
         self._domains: dict[tuple[Path, Path], ResidentDomain] = {}
@@ -107,6 +112,19 @@ class ModelPool:
             if path not in self._resident:
                 self._resident[path] = self._bring(path)
             yield self._resident[path]
+
+    def room(self, resident: Resident, path: Path, job: Job) -> Room:
+        """How a job of that size can be made with the borrowed model.
+
+        Args:
+            resident: what `borrow(path)` gave.
+            path: folder of that model.
+            job: its size.
+
+        Raises:
+            OutOfMemory: when it cannot.
+        """
+        return Room(path, resident.pipe, job, self.available(self.device, resident.model.bytes))
 
     def domain(self, resident: Resident, base: Path, model: DomainModel) -> ResidentDomain:
         """A domain model beside the borrowed one, loaded once; one that was trained again meanwhile is loaded again.

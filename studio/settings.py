@@ -34,6 +34,7 @@ class Settings(BaseModel):
     share: bool = Field(False, description="Also open a public address through Gradio.")
     preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
     max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
+    offline: bool = Field(False, description="Ask the Hub for nothing; models that are here already can be used.")
     warm_up: bool = Field(True, description="Load the model once the page is up, before the first job asks for it.")
 
     @field_validator("data_dir", "model_dir", "clip_dir")

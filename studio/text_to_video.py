@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.checkpoints import read_defaults
 from pipelines.errors import UnsupportedFrames
+from pipelines.memory import Job
 
 from . import editing, media
 from .events import Step
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.text_to_video import TextToVideoPipeline
 
     from .residency import Resident, ResidentDomain
+    from .room import Room
 
 
 def check(request: TextToVideoRequest, bench: Bench) -> None:
@@ -91,15 +93,25 @@ class ClipMaker:
             index: the one to make now.
             tell: takes its events; the bench's by default.
         """
-        request = requests[index]
-        progress = Progress(self.making, requests, index, tell or self.bench.tell)
-        if request.tuned_model:
-            frames = editing.generate(request, self.resident, self.bench, progress)
-        else:
-            frames = generate(self.resident.pipe, request, progress, self.domain(request))
+        request, said = requests[index], [""]
+
+        def frames_of(note: str) -> Any:
+            said[0] = note
+            progress = Progress(self.making, requests, index, tell or self.bench.tell, note)
+            if request.tuned_model:
+                return editing.generate(request, self.resident, self.bench, progress)
+            return generate(self.resident.pipe, request, progress, self.domain(request))
+
+        frames = frames_of("") if request.shows == "source" else self.room(request).run(frames_of)
         if self.making.stop.is_set():
             return None
-        return save(self.making.job_id, request, media.to_uint8(frames), self.weights(request), self.bench)
+        return save(self.making.job_id, request, media.to_uint8(frames), self.weights(request), self.bench, note=said[0])
+
+    def room(self, request: TextToVideoRequest) -> Room:
+        """How the video can be made with the memory there is; raises OutOfMemory when it cannot."""
+        own = self.resident.pipe.defaults
+        job = Job(own.width, own.height, request.frames, guided=request.guidance_scale > 1)
+        return self.bench.pool.room(self.resident, self.bench.settings.model_dir, job)
 
     def domain(self, request: TextToVideoRequest) -> ResidentDomain | None:
         """The domain model that the request names, loaded."""
@@ -196,10 +208,12 @@ class Progress:
         requests: all videos that are to be made.
         index: the one that is made now.
         tell: takes events.
+        note: of what was done for want of memory.
     """
 
-    def __init__(self, making: Making, requests: Sequence[TextToVideoRequest], index: int, tell: Tell) -> None:
+    def __init__(self, making: Making, requests: Sequence[TextToVideoRequest], index: int, tell: Tell, note: str = "") -> None:
         self.making = making
+        self.note = note
         self.request = requests[index]
         self.index = index
         self.count = len(requests)
@@ -217,7 +231,8 @@ class Progress:
             self.preview = self._preview(pipe, tensors["denoised"], step)
         step_seconds = (time.monotonic() - self.started) / step
         seconds_left = step_seconds * (request.steps - step + self.later)
-        self.tell(Step(self.making.job_id, step, request.steps, self.preview, seconds_left, request.seed, self.index + 1, self.count))
+        which = (request.seed, self.index + 1, self.count)
+        self.tell(Step(self.making.job_id, step, request.steps, self.preview, seconds_left, *which, note=self.note))
         return {}
 
     def _preview(self, pipe: TextToVideoPipeline, denoised: torch.Tensor, step: int) -> Path:
@@ -239,7 +254,13 @@ def work(request: TextToVideoRequest) -> float:
 
 
 def save(
-    job_id: str, request: ClipRequest, pixels: np.ndarray, weights: dict[str, str], bench: Bench, made_from: dict[str, str] | None = None
+    job_id: str,
+    request: ClipRequest,
+    pixels: np.ndarray,
+    weights: dict[str, str],
+    bench: Bench,
+    made_from: dict[str, str] | None = None,
+    note: str = "",
 ) -> ClipRecord:
     """Writes a video's files and records it.
 
@@ -247,12 +268,13 @@ def save(
         pixels: uint8 (f, h, w, 3).
         weights: hashes of all weight files that made it.
         made_from: sources that it was made from -> hashes of their pixels.
+        note: what was done for want of memory, which may show in the pixels.
     """
     clip_id = uuid.uuid4().hex[:12]
     slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:48].strip("-") or "video"
     path = bench.history.data_dir / "clips" / f"{datetime.now():%Y-%m-%d}" / f"{slug}-{request.seed}-{clip_id[:6]}.mp4"
     provenance = {"versions": versions(), "model": bench.settings.model_dir.name, "weights": weights}
-    provenance |= {"sources": made_from} if made_from else {}
+    provenance |= ({"sources": made_from} if made_from else {}) | ({"note": note} if note else {})
     media.write_mp4(pixels, request.made_fps, path, request.model_dump_json(), provenance)
     media.write_thumbnail(pixels, path.with_suffix(".png"))
     height, width = pixels.shape[1:3]

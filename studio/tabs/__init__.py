@@ -45,7 +45,7 @@ PLACES = {
 # where the server draws the component anew meanwhile.
 ACTIONS_JS = """
 let asked = null, patience = 0;
-const keyOf = (button) => [button.dataset.do, button.dataset.clip, button.dataset.job].join();
+const keyOf = (button) => [button.dataset.do, button.dataset.clip, button.dataset.job, button.dataset.model].join();
 const show = () => element.querySelectorAll('[data-confirm]').forEach((button) => {
   const asks = keyOf(button) === asked;
   if (asks === ('said' in button.dataset)) return;

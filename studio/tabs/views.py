@@ -23,9 +23,12 @@ def file_url(path: Path) -> str:
     return f"gradio_api/file={quote(path.resolve().as_posix())}"
 
 
-def button(text: str, action: str, *, clip: str = "", job: str = "", style: str = "", label: str = "", extra: str = "") -> str:
-    """A button that sends `action` to the server, with the clip or job it is about."""
-    attributes = "".join(f' data-{name}="{escape(value)}"' for name, value in (("clip", clip), ("job", job)) if value)
+def button(
+    text: str, action: str, *, clip: str = "", job: str = "", model: str = "", style: str = "", label: str = "", extra: str = ""
+) -> str:
+    """A button that sends `action` to the server, with the clip, job or model it is about."""
+    about = (("clip", clip), ("job", job), ("model", model))
+    attributes = "".join(f' data-{name}="{escape(value)}"' for name, value in about if value)
     named = f' aria-label="{escape(label)}" title="{escape(label)}"' if label else ""
     return f'<button type="button" class="{style}" data-do="{action}"{attributes}{named} {extra}>{escape(text)}</button>'
 
@@ -140,7 +143,8 @@ def status_line(event: Event) -> str:
         case Step() as step:
             left = f"{seconds(step.seconds_left)} left" if step.seconds_left is not None else ""
             which = f"video {step.variation} of {step.variations}" if step.variations > 1 else ""
-            return " · ".join(part for part in (f"denoising {step.index}/{step.total}", left, f"seed {step.seed}", which) if part)
+            said = (f"denoising {step.index}/{step.total}", left, f"seed {step.seed}", which, step.note)
+            return " · ".join(part for part in said if part)
         case Stopped(clips=clips):
             return f"stopped · {plural(len(clips), 'video')} kept" if clips else "stopped"
         case Failed(error=error):

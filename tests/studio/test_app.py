@@ -9,6 +9,7 @@ from pathlib import Path
 from studio.app import launch_arguments
 from studio.settings import ROOT, Settings
 
+FOLDERS = ["clips", "previews", "walls", "stages", "sources", "domain_models", "tuned_models", "shared", "examples"]
 BUILD = """
 import sys
 from studio.app import build, launch_arguments
@@ -30,7 +31,7 @@ def test_building_the_page_imports_no_torch(tmp_path: Path, tiny_model: Path) ->
 
 def test_the_page_may_read_what_was_made_and_the_examples_and_nothing_else(tmp_path: Path) -> None:
     allowed = launch_arguments(Settings(data_dir=tmp_path))["allowed_paths"]
-    assert [Path(each).name for each in allowed] == ["clips", "previews", "walls", "domain_models", "tuned_models", "shared", "examples"]
+    assert [Path(each).name for each in allowed] == FOLDERS
 
 
 def test_no_runs_are_kept_in_the_browser(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from tests.studio.hub import COMMIT, Hub, served
 WEIGHTS = bytes(range(256)) * 4096  # 1 MiB
 MODEL = {
     "README.md": b"# a model",
-    "model_index.json": b"{}",
+    "model_index.json": b'{"_class_name": "WanPipeline"}',
     "model.safetensors": b"all in one file, which is not for us",
     "unet/config.json": b'{"a": 1}',
     "unet/diffusion_pytorch_model.safetensors": WEIGHTS,
@@ -124,6 +124,14 @@ def test_a_stopped_download_goes_on_where_it_was(store: ModelStore, hub: Hub) ->
     assert len(ranges) == 1
     assert int(ranges[0].removeprefix("bytes=").rstrip("-")) > 100_000
     assert (folder / "unet" / "diffusion_pytorch_model.safetensors").read_bytes() == WEIGHTS
+
+
+def test_of_a_model_that_nobody_here_can_run_no_weights_are_fetched(store: ModelStore, hub: Hub) -> None:
+    hub.repositories["a/model"]["model_index.json"] = b'{"_class_name": "MusicPipeline"}'
+    with pytest.raises(UnknownFamily, match="MusicPipeline"):
+        store.download("a/model")
+    assert hub.fetched() == ["model_index.json"]
+    assert store.find("a/model") is None
 
 
 def test_a_connection_that_breaks_once_is_taken_up_again(store: ModelStore, hub: Hub) -> None:

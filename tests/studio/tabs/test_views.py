@@ -33,6 +33,7 @@ CLIP = ClipRecord("c1", "j1", Path("/data/a b.mp4"), Path("/data/a b.png"), REQU
         (Step("j", 12, 24, None, 3.2, 41), "denoising 12/24 · 3 s left · seed 41"),
         (Step("j", 1, 24, None, None, 41, 2, 4), "denoising 1/24 · seed 41 · video 2 of 4"),
         (Step("j", 1, 24, None, 80.0, 41), "denoising 1/24 · 1 min 20 s left · seed 41"),
+        (Step("j", 1, 24, None, None, 41, note="decoded in tiles"), "denoising 1/24 · seed 41 · decoded in tiles"),
         (Stopped("j", ()), "stopped"),
         (Stopped("j", (CLIP,)), "stopped · 1 video kept"),
         (Done("j", (CLIP,)), "done"),

@@ -1,0 +1,231 @@
+"""What the tab of models shows, as HTML. Pure functions; what is not known is said to be so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel
+from pipelines.families import FAMILIES, FEATURES
+
+from ..downloads import size_text
+from ..fetching import Fetch
+from ..models import ModelHere
+from ..settings import Settings
+from .views import alert, button, plural, seconds
+
+ROLES = {
+    "text-to-video": "text to video",
+    "image-to-video": "picture to video",
+    "image-base": "base of motion modules",
+    "one-shot": "one-shot tuning",
+    "prior": "prior",
+    "adapter": "small model over a prior",
+}
+CAN = {
+    "text": "Made from text",
+    "negative_prompt": "Negative prompt",
+    "guidance": "Guidance",
+    "fps": "Frame rate that it follows",
+    "size": "Sizes other than its own",
+    "sampler": "Other samplers",
+    "noise_prior": "Noise priors",
+    "composition": "Prior strength",
+    "lora": "LoRAs",
+    "one_shot": "One-shot tuning",
+}
+BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
+RUN_BY_TABS = ("studio", "stable-diffusion")  # families that `checkpoints.load_text_to_video` loads
+ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
+
+
+def summary(here: Sequence[ModelHere], free: int, offline: bool) -> str:
+    """How much is here, and for how much there is room."""
+    total = sum(one.bytes for one in here)
+    parts = [f"{plural(len(here), 'model')}, {size_text(total)}", f"{size_text(free)} free on the disk"]
+    if offline:
+        parts.append("offline: the Hub is asked for nothing")
+    return f'<h2>Here</h2><p class="hint" role="status">{escape(" · ".join(parts))}</p>'
+
+
+# -- Downloads under way ------------------------------------------------------------------------------------------------
+
+
+def fetches(under_way: Sequence[Fetch]) -> str:
+    return f'<ul class="fetches" aria-label="Downloads">{"".join(map(fetch, under_way))}</ul>' if under_way else ""
+
+
+def fetch(one: Fetch) -> str:
+    """A download, or why it failed."""
+    title = f"<b>{escape(one.hub)}</b>{' · ' + escape(one.file) if one.file else ''}"
+    if one.error:
+        tools = button("Try again", "again", model=one.hub) + button("Put away", "cancel", model=one.hub)
+        return f'<li><div class="model-top"><p>{title}</p><div class="actions">{tools}</div></div>{alert(one.error)}</li>'
+    tools = button("Cancel", "cancel", model=one.hub, extra="disabled" if one.stopping else "")
+    done = one.progress.done / max(one.progress.total, 1) * 100 if one.progress else 0
+    bar = (
+        f'<div class="bar" role="progressbar" aria-label="{escape(one.hub)}" aria-valuemin="0" aria-valuemax="100" '
+        f'aria-valuenow="{done:.0f}"><i style="width:{done:.1f}%"></i></div>'
+    )
+    line = f'<p class="line">{escape(fetch_line(one))}</p>'
+    return f'<li><div class="model-top"><p>{title}</p><div class="actions">{tools}</div></div>{bar}{line}</li>'
+
+
+def fetch_line(one: Fetch) -> str:
+    """Where it is, in words: '1.2 GB of 5.7 GB · 34 MB a second · 2 min 10 s left'."""
+    if one.stopping:
+        return "stopping; what is here stays"
+    if one.progress is None:
+        return "asking the Hub what it consists of"
+    now = one.progress
+    parts = [f"{size_text(now.done)} of {size_text(now.total)}"]
+    if now.speed:
+        parts += [f"{size_text(now.speed)} a second", f"{seconds(now.seconds_left or 0)} left"]
+    return " · ".join(parts)
+
+
+# -- What is here -------------------------------------------------------------------------------------------------------
+
+
+def models(here: Sequence[ModelHere], fits: Mapping[str, Mapping[str, str]], busy: Sequence[str]) -> str:
+    """All that is on this machine.
+
+    Args:
+        fits: name of a LoRA -> (title of a model -> why it is not for it, or "").
+        busy: repositories that are on their way, which are shown above.
+    """
+    shown = [one for one in here if not (one.total and one.stored and one.stored.hub in busy)]
+    return "".join(model(one, fits.get(one.name, {})) for one in shown)
+
+
+def model(one: ModelHere, fits: Mapping[str, str]) -> str:
+    where = one.stored.hub if one.stored else ORIGINS[one.origin] if one.origin == "studio" else str(one.path)
+    body = _half(one) if one.total else alert(one.problem) or _about(one, fits)
+    return (
+        f'<article class="model"><div class="model-top"><div><h3>{escape(one.title)}</h3><p class="line">{escape(where)}</p></div>'
+        f'<div class="actions">{_tools(one)}</div></div>{body}</article>'
+    )
+
+
+def _tools(one: ModelHere) -> str:
+    if one.origin == "studio":
+        return ""
+    if one.origin == "folder":
+        return button("Take off the list", "remove", model=one.name, label="Its files stay where they are")
+    several = one.stored is not None and one.path.is_file() and len(one.stored.files) > 1
+    sure = f"Delete all {len(one.stored.files)} files of {one.stored.hub}?" if several and one.stored else "Delete for good?"
+    more = button("Go on", "resume", model=one.name, label=f"Download the rest of {one.title}") if one.total else ""
+    return more + button("Delete", "remove", model=one.name, extra=f'data-confirm="{escape(sure)}"')
+
+
+def _half(one: ModelHere) -> str:
+    done = one.bytes / one.total * 100
+    return (
+        f'<div class="bar"><i style="width:{done:.1f}%"></i></div><p class="line">{size_text(one.bytes)} of {size_text(one.total)} here</p>'
+    )
+
+
+def _about(one: ModelHere, fits: Mapping[str, str]) -> str:
+    if isinstance(one.about, DescribedLora):
+        return _lora(one.about, fits)
+    assert isinstance(one.about, DescribedModel)
+    about, can = one.about, one.about.capabilities
+    native = f"{can.frames.least} to {can.frames.most} frames" + (f", every {can.frames.step}" if can.frames.step > 1 else "")
+    facts = [FAMILIES[about.family].title, size_text(about.bytes), f"{count_text(about.parameters)} parameters", native, *roles(one)]
+    able = ", ".join(CAN[name] for name in FEATURES if can.can(name))
+    unable = "".join(f"<dt>{CAN[name]}</dt><dd>{escape(can.cannot[name])}</dd>" for name in FEATURES if name in can.cannot)
+    warning = f"<dt>Noise priors</dt><dd>{escape(can.noise_warning)}</dd>" if can.noise_warning and can.can("noise_prior") else ""
+    told = f'<p class="line">Licence: {OWN_LICENCE}</p>' if one.path == BUNDLED else licence(one.entry)
+    return (
+        f"{chips(facts)}{told}{_use(one)}<details><summary>What it can do, and what not</summary>"
+        f'<p class="able">{escape(able[:1] + able[1:].lower().replace("loras", "LoRAs"))}.</p><dl>{unable}{warning}</dl></details>'
+    )
+
+
+def _use(one: ModelHere) -> str:
+    """How it is run; nothing of the model that is running."""
+    if one.origin == "studio" or not isinstance(one.about, DescribedModel):
+        return ""
+    said = "The tabs do not run this family; from Python, pipelines.families.load does."
+    if one.about.family in RUN_BY_TABS:
+        said = f"To use it in all tabs, start the studio with --model {one.path}"
+    return f'<p class="line">{escape(said)}</p>'
+
+
+def roles(one: ModelHere) -> list[str]:
+    """What a model can be: as the catalog says, else as its files say."""
+    if one.entry:
+        return [ROLES[role] for role in one.entry.roles]
+    assert isinstance(one.about, DescribedModel)
+    can = one.about.capabilities
+    held = {"text-to-video": can.picture != "needed", "image-to-video": can.picture != "none", "one-shot": can.can("one_shot")}
+    return [ROLES[role] for role, holds in held.items() if holds]
+
+
+def _lora(about: DescribedLora, fits: Mapping[str, str]) -> str:
+    facts = chips(["LoRA", size_text(about.bytes), f"rank {about.rank}", plural(about.layers, "layer")])
+    if not fits:
+        return f'{facts}<p class="hint">No model here takes LoRAs.</p>'
+    rows = "".join(f"<dt>{escape(title)}</dt><dd>{escape(why or 'Fits, as far as its layers say.')}</dd>" for title, why in fits.items())
+    good = [title for title, why in fits.items() if not why]
+    head = f"For {', '.join(good)}" if good else "For none of the models here"
+    return f"{facts}<details><summary>{escape(head)}</summary><dl>{rows}</dl></details>"
+
+
+def chips(facts: Sequence[str]) -> str:
+    return f'<ul class="chips facts">{"".join(f"<li>{escape(fact)}</li>" for fact in facts if fact)}</ul>'
+
+
+def count_text(count: int) -> str:
+    """Parameters for people: '1.4 B', '860 M'."""
+    return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.0f} M" if count >= 1e7 else f"{count:,}"
+
+
+def licence(entry: CatalogEntry | None) -> str:
+    """What may be done with a model, and what the Hub asks for before it gives it."""
+    known = {True: "yes", False: "no", None: "not known"}
+    gated, limited = (entry.gated, entry.non_commercial) if entry else (None, None)
+    commerce = {True: "forbidden", False: "allowed", None: "not known"}[limited]
+    named = entry.licence if entry and entry.licence else "not known"
+    style = ' class="strong"' if limited else ""
+    return (
+        f'<p class="line">Licence: {escape(named)} · <span{style}>commercial use: {commerce}</span> · '
+        f"consent and a token asked for: {known[gated]}</p>"
+    )
+
+
+# -- The catalog ----------------------------------------------------------------------------------------------------------
+
+
+def catalog(entries: Catalog, here: Sequence[ModelHere], busy: Sequence[str], offline: bool) -> str:
+    """What can be downloaded by name.
+
+    Args:
+        busy: repositories that are on their way.
+    """
+    titles = {name: entry.title for name, entry in entries.items()}
+    stored = {one.stored.hub.lower(): one for one in here if one.stored}
+    rows = "".join(_entry(entry, stored.get(entry.hub.lower()), entry.hub in busy, offline, titles) for entry in entries.values())
+    return f'<div class="model-list">{rows}</div>'
+
+
+def _entry(entry: CatalogEntry, here: ModelHere | None, busy: bool, offline: bool, titles: Mapping[str, str]) -> str:
+    native = f"{entry.width} x {entry.height}" if entry.width and entry.height else ""
+    length = plural(entry.frames, "frame") if entry.frames else ""
+    parameters = f"{count_text(entry.parameters)} parameters" if entry.parameters else "parameters not known"
+    facts = [FAMILIES[entry.family].title, parameters, native, length, *(ROLES[role] for role in entry.roles)]
+    memory = f"GPU memory: {entry.memory_gb:g} GB, {entry.memory_note}" if entry.memory_gb else "GPU memory: not known"
+    notes = [memory] + ([f"needs {titles[entry.base]} too"] if entry.base else [])
+    if not entry.verified:
+        notes.append("not known whether the Hub still has it under this name")
+    if busy:
+        tools = '<span class="line">on its way</span>'
+    elif here:
+        tools = button("Go on", "resume", model=here.name) if here.total else '<span class="line">here</span>'
+    else:
+        off = 'disabled title="The studio is offline."' if offline else ""
+        tools = button("Download", "download", model=entry.name, label="" if offline else f"Download {entry.title}", extra=off)
+    return (
+        f'<article class="model"><div class="model-top"><div><h3>{escape(entry.title)}</h3><p class="line">{escape(entry.hub)}</p></div>'
+        f'<div class="actions">{tools}</div></div>{chips(facts)}{licence(entry)}<p class="line">{escape(" · ".join(notes))}</p></article>'
+    )

@@ -1,0 +1,147 @@
+"""Models: what is here and what it can do, what the catalog offers, downloads under way. Handlers begin things and look, nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipelines.catalog import DescribedLora
+from pipelines.errors import StudioError
+
+from ..engine import Engine
+from . import ACTIONS_JS, QUICK, model_views, views
+from .stage_desk import BUSY_SECONDS
+
+Updates = dict[Any, Any]
+CATALOG_HINT = (
+    "The tabs run the model that the studio was started with: its own, or Stable Diffusion 1.x and 2.x. "
+    "The other families are loaded from Python, by pipelines.families."
+)
+
+
+@dataclass(frozen=True)
+class Components:
+    """The tab's parts. `seen` has what was last sent, so that what a person has opened stays open."""
+
+    tab: gr.Tab
+    summary: gr.HTML
+    under_way: gr.HTML
+    note: gr.HTML
+    name: gr.Textbox
+    add: gr.Button
+    file: gr.File
+    here: gr.HTML
+    catalog: gr.HTML
+    clock: gr.Timer
+    seen: gr.State
+
+
+def render(tab: gr.Tab) -> Components:
+    """Builds the tab's components, in reading order."""
+    listening: dict[str, Any] = {"js_on_load": ACTIONS_JS, "apply_default_css": False}
+    with gr.Column(elem_classes="models"):
+        with gr.Row(elem_classes="models-top slot"):
+            name = gr.Textbox(
+                label="Add a model or a LoRA",
+                info="owner/name of the Hub, one safetensors file of it, or a path on the studio's machine.",
+                placeholder="Wan-AI/Wan2.1-T2V-1.3B-Diffusers",
+                elem_id="model-name",
+                scale=3,
+            )
+            add = gr.Button("Add", elem_id="model-add", scale=0, min_width=88)
+            file = gr.File(
+                label="Drop a LoRA in safetensors",
+                file_types=[".safetensors"],
+                height=44,
+                elem_id="model-file",
+                elem_classes="drop",
+                scale=1,
+            )
+        note = gr.HTML("", apply_default_css=False, elem_id="models-note")
+        under_way = gr.HTML("", elem_id="fetches", **listening)
+        summary = gr.HTML("", apply_default_css=False, elem_id="models-summary")
+        here = gr.HTML("", elem_id="models-here", elem_classes="model-list", **listening)
+        gr.HTML(f'<h2>Catalog</h2><p class="hint">{CATALOG_HINT}</p>', apply_default_css=False)
+        catalog = gr.HTML("", elem_id="models-catalog", **listening)
+    return Components(
+        tab, summary, under_way, note, name, add, file, here, catalog, clock=gr.Timer(BUSY_SECONDS, active=False), seen=gr.State({})
+    )
+
+
+def listen(ui: Components, engine: Engine) -> None:
+    """Connects the tab."""
+    desk = Desk(ui, engine)
+    pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
+    ui.tab.select(desk.look, [ui.seen], desk.shown, **pressed)
+    ui.clock.tick(desk.look, [ui.seen], desk.shown, **pressed)
+    for listening in (ui.under_way, ui.here, ui.catalog):
+        listening.click(desk.act, [ui.seen], [*desk.shown, ui.note], **pressed)
+    gr.on([ui.add.click, ui.name.submit], desk.add, [ui.name, ui.seen], [*desk.shown, ui.note, ui.name], **pressed)
+    ui.file.upload(desk.taken, [ui.file, ui.seen], [*desk.shown, ui.note, ui.file], **QUICK)
+
+
+class Desk:
+    """The tab's handlers. Each returns only what it changes."""
+
+    def __init__(self, ui: Components, engine: Engine) -> None:
+        self.ui = ui
+        self.models = engine.models
+        self.shown = [ui.summary, ui.under_way, ui.here, ui.catalog, ui.clock, ui.seen]
+        self.actions = {
+            "download": self.models.download,
+            "resume": self.models.resume,
+            "again": self.models.fetching.again,
+            "cancel": self.models.fetching.cancel,
+            "remove": self.models.remove,
+        }
+
+    def look(self, seen: dict[str, str]) -> Updates:
+        """What is here now; only what changed since the last look is sent."""
+        try:
+            told = self._told()
+        except StudioError as error:
+            told = {"here": views.alert(str(error))}
+        busy = any(not fetch.error for fetch in self.models.fetching.fetches())
+        changed = {getattr(self.ui, part): text for part, text in told.items() if seen.get(part) != text}
+        return changed | {self.ui.seen: seen | told, self.ui.clock: gr.Timer(BUSY_SECONDS, active=busy)}
+
+    def _told(self) -> dict[str, str]:
+        models, fetches = self.models, self.models.fetching.fetches()
+        here, busy = models.here(), [fetch.hub for fetch in fetches if not fetch.error]
+        fits = {one.name: models.fits(one.about) for one in here if isinstance(one.about, DescribedLora)}
+        offline = models.store.offline
+        return {
+            "summary": model_views.summary(here, models.free_bytes, offline),
+            "under_way": model_views.fetches(fetches),
+            "here": model_views.models(here, fits, busy),
+            "catalog": model_views.catalog(models.catalog, here, busy, offline),
+        }
+
+    def act(self, seen: dict[str, str], event: gr.EventData) -> Updates:
+        """A button of a model or of a download."""
+        data = dict(event._data or {})
+        try:
+            self.actions[data["do"]](data.get("model", ""))
+        except StudioError as error:
+            return self.look(seen) | {self.ui.note: views.alert(str(error))}
+        return self.look(seen) | {self.ui.note: ""}
+
+    def add(self, name: str, seen: dict[str, str]) -> Updates:
+        """What was typed: a repository, or a path."""
+        try:
+            self.models.add(name or "")
+        except StudioError as error:
+            return self.look(seen) | {self.ui.note: views.alert(str(error))}
+        return self.look(seen) | {self.ui.note: "", self.ui.name: ""}
+
+    def taken(self, path: str | None, seen: dict[str, str]) -> Updates:
+        """A LoRA that was dropped."""
+        if path is None:
+            return {self.ui.note: ""}
+        try:
+            self.models.add_lora(path)
+        except StudioError as error:
+            return self.look(seen) | {self.ui.file: None, self.ui.note: views.alert(str(error))}
+        return self.look(seen) | {self.ui.file: None, self.ui.note: ""}
