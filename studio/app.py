@@ -40,7 +40,7 @@ def build(engine: Engine) -> gr.Blocks:
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
                 past = gallery.render(gallery_tab, tabs, errand)
             with gr.Tab("Models", id="models") as models_tab:
-                shelf = models.render(models_tab)
+                shelf = models.render(models_tab, engine.settings.models_open)
         text_to_video.listen(making, engine, page)
         reference.listen(referring, engine, page)
         prior_strength.listen(comparing, engine, page, making.fields["domain_model"])

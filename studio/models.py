@@ -118,13 +118,22 @@ class Models:
 
     # -- More of it ---------------------------------------------------------------------------------------------------------
 
+    def check_open(self) -> None:
+        """Raises JobError where the page may not change which models are here."""
+        if not self.settings.models_open:
+            raise JobError(
+                "The models of this studio are its host's choice.", "Run a studio of your own, or start this one with --models open."
+            )
+
     def download(self, name: str) -> None:
         """Begins, or goes on with, the download of an entry of the catalog."""
+        self.check_open()
         entry = self.catalog[name]
         self.fetching.start(entry.hub, entry.revision)
 
     def resume(self, name: str) -> None:
         """Goes on with a half-downloaded model that is here."""
+        self.check_open()
         stored = self._find(name).stored
         if stored is None:
             raise JobError(f"{name!r} was not downloaded.", "Look at the list of models.")
@@ -142,6 +151,7 @@ class Models:
             ModelError: for a directory or file that is unsafe, damaged, or of a kind that nobody here can run.
             JobError: when it is here, or on its way, already.
         """
+        self.check_open()
         text = text.strip()
         if not text:
             raise InvalidInput("No model was named.", "Give owner/name of the Hub, or the path of a directory or a LoRA.")
@@ -162,6 +172,7 @@ class Models:
             JobError: when another of that name is here.
             StorageError: when it cannot be written.
         """
+        self.check_open()
         upload = Path(upload)
         describe(upload)
         target = self._uploads / upload.name
@@ -183,6 +194,7 @@ class Models:
             WeightsMissing: when it is not here.
             StorageError: when it cannot be removed.
         """
+        self.check_open()
         one = self._find(name)
         if one.origin == "studio" or self.settings.model_dir.is_relative_to(one.path):
             raise JobError(f"{one.title!r} is the model that the studio runs.", "Start it with another --model first.")

@@ -34,6 +34,11 @@ class Settings(BaseModel):
     share: bool = Field(False, description="Also open a public address through Gradio.")
     preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
     max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
+    models: str = Field(
+        "auto",
+        pattern=r"^(auto|open|fixed)$",
+        description="Whether the page may download, add and delete models: open, fixed, or auto, which is fixed where strangers come.",
+    )
     offline: bool = Field(False, description="Ask the Hub for nothing; models that are here already can be used.")
     warm_up: bool = Field(True, description="Load the model once the page is up, before the first job asks for it.")
 
@@ -42,6 +47,11 @@ class Settings(BaseModel):
     def whole_path(cls, path: Path | None) -> Path | None:
         """Absolute, with ~ filled in: the same folder whatever the working directory becomes."""
         return path.expanduser().resolve() if path else None
+
+    @property
+    def models_open(self) -> bool:
+        """Whether the page may change which models are here. Strangers come to a Space, and to a public address."""
+        return self.models == "open" or (self.models == "auto" and not self.share and "SPACE_ID" not in os.environ)
 
     @property
     def database(self) -> str:

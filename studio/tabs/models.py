@@ -38,11 +38,15 @@ class Components:
     seen: gr.State
 
 
-def render(tab: gr.Tab) -> Components:
-    """Builds the tab's components, in reading order."""
+def render(tab: gr.Tab, changes: bool) -> Components:
+    """Builds the tab's components, in reading order.
+
+    Args:
+        changes: whether the page may change which models are here.
+    """
     listening: dict[str, Any] = {"js_on_load": ACTIONS_JS, "apply_default_css": False}
     with gr.Column(elem_classes="models"):
-        with gr.Row(elem_classes="models-top slot"):
+        with gr.Row(elem_classes="models-top slot", visible=changes):
             name = gr.Textbox(
                 label="Add a model or a LoRA",
                 info="owner/name of the Hub, one safetensors file of it, or a path on the studio's machine.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,37 @@ def lora(path: Path, width: int = 24) -> Path:
 def downloaded(models: Models, text: str, hub: str = "") -> None:
     models.add(text)
     models.fetching.wait(hub or text, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda m: m.download("ltx-video-2b"), lambda m: m.add("."), lambda m: m.add_lora("a"), lambda m: m.remove("a")]
+)
+def test_where_strangers_come_the_page_changes_no_models(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, change: Callable[[Models], object]
+) -> None:
+    monkeypatch.setenv("SPACE_ID", "somebody/studio")
+    engine = Engine(settings)
+    with pytest.raises(JobError, match="host's choice"):
+        change(engine.models)
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("models", "share", "space", "changed"),
+    [
+        ("auto", False, False, True),
+        ("auto", True, False, False),
+        ("auto", False, True, False),
+        ("open", True, True, True),
+        ("fixed", False, False, False),
+    ],
+)
+def test_who_may_change_models_is_told_or_follows_from_who_comes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, models: str, share: bool, space: bool, changed: bool
+) -> None:
+    if space:
+        monkeypatch.setenv("SPACE_ID", "somebody/studio")
+    assert settings.model_copy(update={"models": models, "share": share}).models_open is changed
 
 
 def test_the_studios_model_is_here_with_what_it_can_do(models: Models, settings: Settings) -> None:
