@@ -11,7 +11,7 @@ import pytest
 from pipelines.errors import InvalidInput
 from pipelines.flow import flow_between, linear_between
 from pipelines.pocket.__main__ import main
-from pipelines.pocket.finishing import compare_interpolation, measure_continuation, rendered_clips, scores_table
+from pipelines.pocket.finishing import compare_interpolation, measure_continuation, rendered_clips, saved_by_sharing, scores_table
 from pipelines.text_to_video import TextToVideoPipeline
 from pipelines.video_metrics import PERFECT
 from tests.pipelines.test_flow import moving_square
@@ -69,3 +69,9 @@ def test_the_command_measures_reference_images(tiny_model: Path, capsys: pytest.
 def test_no_clips_are_refused() -> None:
     with pytest.raises(InvalidInput, match="0 clips"):
         rendered_clips(0, seed=1)
+
+
+def test_what_sharing_noise_saves_is_told_of_the_median_clip() -> None:
+    rows = {"ddim, shared noise": [(30.0, 1.0, 0.0), (30.0, 2.0, 0.0), (30.0, 99.0, 0.0)]}
+    rows["ddim, each frame's own noise"] = [(30.0, 2.0, 0.0), (30.0, 5.0, 0.0), (30.0, 100.0, 0.0)]
+    assert saved_by_sharing(rows, "ddim") == pytest.approx(0.5)
