@@ -48,14 +48,19 @@ def choose(tab: Page, label: str, option: str) -> None:
     tab.get_by_role("option", name=option, exact=True).click()
 
 
-def compare(tab: Page, prompt: str, columns: str, steps: int = 2) -> None:
-    """Seeds side by side unless the test has chosen otherwise."""
+def ask(tab: Page, prompt: str, columns: str, steps: int = 2) -> None:
     tab.locator("#wall-prompt textarea").fill(prompt)
     tab.locator("#columns-values textarea").fill(columns)
     tab.locator("#wall-steps input[type=number]").fill(str(steps))
     tab.locator("#wall-steps input[type=number]").press("Tab")
     expect(tab.locator("#wall-changed")).to_contain_text(f"Quality {steps}")
     tab.locator("#wall-run").click()
+
+
+def compare(tab: Page, prompt: str, columns: str, steps: int = 2) -> None:
+    """Asks for a wall and waits until the page shows it, finished or not: before, it may show the wall of another test."""
+    ask(tab, prompt, columns, steps)
+    expect(tab.locator("#wall-under .prompt")).to_have_text(prompt, timeout=SLOW)
 
 
 def cells(tab: Page, state: str = "ready") -> Any:
@@ -122,7 +127,7 @@ def test_a_reload_finds_the_wall_and_the_form(tab: Page) -> None:
 )
 def test_bad_values_are_refused_above_the_button(tab: Page, columns: str, sentence: str) -> None:
     seeds(tab)
-    compare(tab, "a red ball", columns)
+    ask(tab, "a red ball", columns)
     expect(tab.locator("#wall-note .alert")).to_contain_text(sentence)
 
 
