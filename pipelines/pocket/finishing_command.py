@@ -97,12 +97,30 @@ def _upscaler(chosen: argparse.Namespace, finishers: Finishers) -> None:
         print(f"In the median clip, {sampler}'s warping error is {saved:.0%} lower with shared noise than with each frame's own.")
 
 
+def _chain(chosen: argparse.Namespace, finishers: Finishers) -> None:
+    import time
+
+    from ..finishing import Double, Sharpen, Steady
+    from ..reference import Animate, DrawPicture, ReferenceChain, Sampling, Stage
+
+    prompt, sampling = "a big red star moving right over green hills, flat cartoon", Sampling(steps=chosen.steps)
+    stages: list[Stage] = [DrawPicture(prompt, sampling), Animate(prompt, sampling=sampling)]
+    stages += [Double(finishers.flow), Steady(finishers.decoder), Sharpen(finishers.upscaler)]
+    began = before = time.perf_counter()
+    for name, clip in ReferenceChain(finishers.frames, stages).run():
+        now = time.perf_counter()
+        print(f"{name:8}{len(clip):4} frames of {clip.shape[2]} x {clip.shape[1]}  {now - before:6.1f} s")
+        before = now
+    print(f"{'all':8}{before - began:41.1f} s")
+
+
 MEASURES: dict[str, Callable[[argparse.Namespace, Finishers], None]] = {
     "interpolation": _interpolation,
     "continuation": _continuation,
     "reference": _reference,
     "decoder": _decoder,
     "upscaler": _upscaler,
+    "chain": _chain,
 }
 
 

@@ -122,3 +122,14 @@ def test_clips_of_somebodys_own_are_filled_in_and_compared(tiny_model: Path, tmp
     write_mp4(render(random_attributes(np.random.default_rng(1), ("flat",)), np.random.default_rng(2)), 8, video, "{}", {})
     assert main(["finishing", "interpolation", "--model", str(tiny_model), "--steps", "1", "--video", str(video)]) == 0
     assert "linear blending" in capsys.readouterr().out
+
+
+def test_the_whole_chain_tells_what_each_stage_took(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for what in ("flow", "decoder", "upscaler"):
+        assert main(["finisher", what, "--out", str(tmp_path / what), "--minutes", "0.003", "--model", str(tiny_model)]) == 0
+        (tmp_path / "finishers").mkdir(exist_ok=True)
+        (tmp_path / what / "model").rename(tmp_path / "finishers" / what)
+    assert main(["finishing", "chain", "--model", str(tiny_model), "--finishers", str(tmp_path / "finishers"), "--steps", "1"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith(" s")]
+    assert [line.split()[0] for line in lines] == ["picture", "motion", "smooth", "steady", "sharp", "all"]
+    assert "31 frames of 128 x 128" in lines[4]
