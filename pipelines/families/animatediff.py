@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..defaults import GenerationDefaults
 from ..errors import WeightsMissing
-from .family import NEEDS_VIDEO_UNET, NO_FRAME_RATE, Capabilities, Directory, Family, FrameRule, Order, common_inputs, recommended
+from .family import NEEDS_VIDEO_UNET, NO_FRAME_RATE, Capabilities, DiffusersFamily, Directory, FrameRule, Order, common_inputs, recommended
 
 if TYPE_CHECKING:
     import torch
 
 
-class AnimateDiff(Family):
+class AnimateDiff(DiffusersFamily):
     """AnimateDiff. Positions in time are learned, so that clips are at most as long as the module's configuration says."""
 
     name, title = "animatediff", "AnimateDiff"

@@ -13,8 +13,8 @@ from .family import (
     NO_FRAME_RATE,
     OWN_SAMPLER,
     Capabilities,
+    DiffusersFamily,
     Directory,
-    Family,
     FrameRule,
     Order,
     common_inputs,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class CogVideoX(Family):
+class CogVideoX(DiffusersFamily):
     """CogVideoX. Its pipelines hold frames before channels."""
 
     name, title = "cogvideox", "CogVideoX"

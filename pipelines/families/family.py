@@ -7,6 +7,7 @@ those of its pipeline. `video_model.VideoModel` is the same call over all of the
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -155,7 +156,7 @@ class Order:
     generator: torch.Generator | list[torch.Generator] | None
 
 
-class Family:
+class Family(ABC):
     """A family of checkpoints. Subclasses fill in what differs; one instance serves all directories of the family.
 
     Attributes:
@@ -181,14 +182,23 @@ class Family:
     def accepts(self, directory: Directory) -> bool:
         return directory.pipeline in self.pipelines
 
+    @abstractmethod
     def defaults(self, directory: Directory) -> GenerationDefaults:
         """What its authors recommend, where they do."""
-        raise NotImplementedError
 
+    @abstractmethod
     def capabilities(self, directory: Directory) -> Capabilities:
-        raise NotImplementedError
+        """What it can do, and why not the rest."""
 
-    # -- with the pipeline loaded ------------------------------------------------------------------------------------
+    # -- loading it --------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def load(self, directory: Directory, dtype: Any, components: Mapping[str, Any]) -> Any:
+        """The pipeline, on the CPU: our own, or the one of diffusers that a `DiffusersFamily` runs."""
+
+
+class DiffusersFamily(Family):
+    """A family that diffusers' own pipeline runs, put under our call by `VideoModel`."""
 
     def load(self, directory: Directory, dtype: Any, components: Mapping[str, Any]) -> Any:
         """The pipeline, on the CPU; from safetensors only, and never with code from the directory."""
@@ -206,13 +216,13 @@ class Family:
         """The order in a size that the pipeline makes; only models that choose the size themselves change it."""
         return order
 
+    @abstractmethod
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         """The order as arguments of the pipeline's call."""
-        raise NotImplementedError
 
+    @abstractmethod
     def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
         """(b, c, f, h, w) of its latents."""
-        raise NotImplementedError
 
     def to_pipeline(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         """Latents (b, c, f, h, w) in the order of axes that the pipeline works in."""
@@ -222,9 +232,9 @@ class Family:
         """What the pipeline works in as (b, c, f, h, w)."""
         return sample
 
+    @abstractmethod
     def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         """Latents (b, c, f, h, w) -> pixels (b, 3, f, h, w) in [-1, 1], as the pipeline decodes its own."""
-        raise NotImplementedError
 
     def preview(self, latents: torch.Tensor) -> torch.Tensor:
         """The few latent frames that are decoded for a preview: the first, which a causal decoder decodes alone."""

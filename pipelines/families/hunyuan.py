@@ -13,8 +13,8 @@ from .family import (
     NO_FRAME_RATE,
     OWN_SAMPLER,
     Capabilities,
+    DiffusersFamily,
     Directory,
-    Family,
     FrameRule,
     Order,
     common_inputs,
@@ -29,7 +29,7 @@ DISTILLED = "Guidance was distilled into it: it is told a strength, and has no o
 NO_LORA = "The pipeline of this family loads no LoRAs."
 
 
-class HunyuanVideo(Family):
+class HunyuanVideo(DiffusersFamily):
     """HunyuanVideo 1.0, text to video. Its guidance scale is an input of the network."""
 
     name, title = "hunyuan-video", "HunyuanVideo"
@@ -54,7 +54,7 @@ class HunyuanVideo(Family):
         return _decode(pipe, latents)
 
 
-class HunyuanVideo15(Family):
+class HunyuanVideo15(DiffusersFamily):
     """HunyuanVideo 1.5, text to video and, with weights of its own, picture to video. A guider has the guidance scale."""
 
     name, title = "hunyuan-video-1.5", "HunyuanVideo 1.5"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..checkpoints import REMEDY, check_weights, read_index
 from ..errors import InvalidInput, ModelError, UnsafeModel, WeightsDamaged, WeightsMissing
-from .family import Directory, Family
+from .family import DiffusersFamily, Directory, Family
 from .model_scope import limited
 
 if TYPE_CHECKING:
@@ -84,11 +84,10 @@ def load_model(
     except (OSError, ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise WeightsDamaged(f"The model in {str(directory.path)!r} cannot be loaded ({error}).", REMEDY) from error
     pipe = pipe.to(device)
-    from ..text_to_video import TextToVideoPipeline
+    if not isinstance(family, DiffusersFamily):
+        return pipe
     from .video_model import VideoModel
 
-    if isinstance(pipe, TextToVideoPipeline):
-        return pipe
     return VideoModel(pipe, family, limited(family, directory), family.capabilities(directory))
 
 

@@ -12,8 +12,8 @@ from .family import (
     NEEDS_VIDEO_UNET,
     OWN_SAMPLER,
     Capabilities,
+    DiffusersFamily,
     Directory,
-    Family,
     FrameRule,
     Order,
     common_inputs,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 
-class Ltx(Family):
+class Ltx(DiffusersFamily):
     """LTX-Video. Its latents travel through the pipeline as a row of patches."""
 
     name, title = "ltx", "LTX-Video"

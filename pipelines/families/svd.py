@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..defaults import GenerationDefaults
 from .animatediff import spread
-from .family import NEEDS_VIDEO_UNET, OWN_SAMPLER, Capabilities, Directory, Family, FrameRule, Order, recommended
+from .family import NEEDS_VIDEO_UNET, OWN_SAMPLER, Capabilities, DiffusersFamily, Directory, FrameRule, Order, recommended
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PICTURE_ALONE = "It follows the picture alone; it was taught without text."
 
 
-class StableVideoDiffusion(Family):
+class StableVideoDiffusion(DiffusersFamily):
     """SVD and SVD-XT. The guidance scale rises over the frames, from 1 to the given one."""
 
     name, title = "svd", "Stable Video Diffusion"

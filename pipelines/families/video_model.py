@@ -26,7 +26,7 @@ from ..noise import NoisePrior
 from ..paths import Path
 from ..samplers import build_sampler, sampler_info
 from ..text_to_video import Generators, TextToVideoOutput
-from .family import Capabilities, Family, Order
+from .family import Capabilities, DiffusersFamily, Order
 
 StepCallback = Callable[["VideoModel", int, int, dict[str, torch.Tensor]], Mapping[str, torch.Tensor] | None]
 
@@ -45,7 +45,7 @@ class VideoModel:
         capabilities: what it can do.
     """
 
-    def __init__(self, pipe: Any, family: Family, defaults: GenerationDefaults, capabilities: Capabilities) -> None:
+    def __init__(self, pipe: Any, family: DiffusersFamily, defaults: GenerationDefaults, capabilities: Capabilities) -> None:
         self.pipe, self.family = pipe, family
         self.defaults, self.capabilities = defaults, capabilities
         self._interrupt = False

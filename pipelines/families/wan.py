@@ -13,8 +13,8 @@ from .family import (
     NO_FRAME_RATE,
     OWN_SAMPLER,
     Capabilities,
+    DiffusersFamily,
     Directory,
-    Family,
     FrameRule,
     Order,
     common_inputs,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TWO_EXPERTS = "Two networks share its steps, one for much noise and one for little; a composition stands in the place of one."
 
 
-class Wan(Family):
+class Wan(DiffusersFamily):
     """Wan. The autoencoder stays in float32: half precision shows."""
 
     name, title = "wan", "Wan"
