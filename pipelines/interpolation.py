@@ -12,13 +12,13 @@ Frames that are given come out as they went in, pixel for pixel. A clip that is 
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from .detail import with_detail
 from .errors import InvalidInput, UnsupportedFrames
 from .flow import MOST_FRAMES, check_clip, count_between, flow_between
 from .inversion import encode_clip
@@ -26,8 +26,7 @@ from .text_to_video import TextToVideoPipeline
 from .tuned_network import standing_in
 
 WINDOWS_AT_ONCE = 8
-FROM_FLOW = 0.05  # share of the steps: of few, the last one
-STILL = 0.05  # change of a latent, in units of their deviation, below which nothing moves there
+FROM_FLOW = 0.02  # share of the noise levels
 
 
 class GivenFrames(nn.Module):
@@ -97,8 +96,8 @@ def fill(
         mask: (b, f), 1 where a frame is given.
         prompt: of all clips; without one nothing is guided.
         strength: of the given frames, see `GivenFrames`.
-        keep: whether given frames come out as they went in, and the others without what the network loses of their neighbours, see
-            `lost`. Below a strength of 1 they never do: they are a hint, and a clip that follows it half would jump after its first frame.
+        keep: whether given frames come out as they went in. Below a strength of 1 they never do: they are a hint, and a clip that
+            follows it half would jump after its first frame.
         call: further keyword arguments of the pipeline.
     """
     frames, mask = (value.to(pipe._execution_device, torch.float32) for value in (frames, mask))
@@ -109,24 +108,7 @@ def fill(
         made = pipe([prompt] * len(frames), **size, **call, output_type="latent").frames
     if not keep or strength < 1:
         return made
-    return torch.where(mask[:, None, :, None, None] > 0, frames, made + lost(frames, made, mask))
-
-
-def lost(frames: torch.Tensor, made: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """What the network lost of each given frame, and of what stands still between two of them: (b, c, f, h, w).
-
-    A network paints its own version of what it is given, a little flat or in another tone. Of a given frame the difference is known, and
-    where the next given frame is the same, nothing moves, and it is the same in all frames between.
-    """
-    missing = torch.where(mask[:, None, :, None, None] > 0, frames - made, 0.0)
-    for clip, given, error in zip(frames, mask, missing, strict=True):
-        for before, after in pairwise(given.nonzero().flatten().tolist()):
-            change = (clip[:, after] - clip[:, before]).abs().mean(dim=0)
-            still = change < STILL * clip[:, [before, after]].std()
-            for frame in range(before + 1, after):
-                share = (frame - before) / (after - before)
-                error[:, frame] = still * torch.lerp(error[:, before], error[:, after], share)
-    return missing
+    return torch.where(mask[:, None, :, None, None] > 0, frames, made)
 
 
 def interpolate(
@@ -143,14 +125,14 @@ def interpolate(
     Windows overlap in a given frame. Interrupted (`pipe._interrupt`), it returns the part up to where it came.
 
     The network starts from frames along the optical flow, under so much noise that what is wrong with them is open again. With a
-    `start_strength` of 1 it starts from noise alone, as in the paper.
+    `start_strength` of 1 it starts from noise alone, as in the paper. What it loses of the given frames is carried over (`detail`).
 
     Args:
         frames: uint8 (f, h, w, 3) of a size that the model makes.
         factor: 2 or more, less than the frames of the model's longest clip.
         fps: of the given frames; None is the model's own.
         prompt: what is shown; none is needed.
-        start_strength: share of the steps that the network makes.
+        start_strength: share of the noise levels, the lowest, that the network goes through; one step at least.
         call: further keyword arguments of `fill`.
 
     Raises:
@@ -165,20 +147,21 @@ def interpolate(
     mask = torch.zeros(1, (keys - 1) * factor + 1)
     mask[:, ::factor] = 1
     rate = (pipe.defaults.fps if fps is None else fps) * factor
+    steps = call.get("num_inference_steps") or pipe.defaults.num_inference_steps
     filled, done = np.empty((total, *frames.shape[1:]), np.uint8), 0
     for group in (starts[i : i + WINDOWS_AT_ONCE] for i in range(0, len(starts), WINDOWS_AT_ONCE)):
         shown = [frames[start : start + keys] for start in group]
         given = torch.cat([spread(encode_clip(pipe, each), factor) for each in shown])
         if start_strength < 1:
             rough = torch.cat([encode_clip(pipe, flow_between(each, factor)) for each in shown])
-            call |= {"start": rough, "start_strength": start_strength}
-        windows = to_pixels(pipe, fill(pipe, given, mask.expand(len(group), -1), prompt, fps=rate, **call))
-        for start, window in zip(group, windows, strict=True):
-            filled[start * factor : start * factor + len(window)] = window
+            call |= {"start": rough, "start_strength": start_strength, "num_inference_steps": max(steps, round(1 / start_strength))}
+        windows = to_pixels(pipe, fill(pipe, given, mask.expand(len(group), -1), prompt, keep=False, fps=rate, **call))
+        for start, window, keyframes in zip(group, windows, shown, strict=True):
+            whole = with_detail(window, keyframes, range(0, len(window), factor))
+            filled[start * factor : start * factor + len(window)] = whole
             done = start * factor + len(window)
         if pipe.interrupt:
             break
-    filled[::factor] = frames
     return filled[:done]
 
 
@@ -248,9 +231,8 @@ def morph(
         )
     given, mask = spread(encode_clip(pipe, pictures), count - 1), torch.zeros(1, count)
     mask[:, [0, -1]] = 1
-    clip = to_pixels(pipe, fill(pipe, given, mask, prompt, **call))[0]
-    clip[0], clip[-1] = first, last
-    return clip
+    clip = to_pixels(pipe, fill(pipe, given, mask, prompt, keep=False, **call))[0]
+    return with_detail(clip, pictures, [0, count - 1])
 
 
 def check_frames(pipe: TextToVideoPipeline, frames: np.ndarray) -> None:

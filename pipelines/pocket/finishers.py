@@ -18,28 +18,27 @@ import numpy as np
 import torch
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.models.modeling_utils import ModelMixin
-from transformers import PreTrainedTokenizerBase
 
 from ..decoder import VideoDecoder, build_decoder
 from ..inflation import VideoUNet
 from ..latent_flow import LatentFlow, flows_to_neighbours
+from ..training.continuation import ContinuationObjective
 from ..training.decoder import DecoderObjective
 from ..training.interpolation import FlowObjective
 from ..training.loop import Batch, LoopConfig, train
-from ..training.objective import DenoisingObjective, ObjectiveConfig
+from ..training.objective import ObjectiveConfig
 from ..training.upscaling import UpscalingObjective
 from ..upscaling import Upscaler, enlarged
 from .autoencoder import PatchAutoencoder
-from .captions import DOMAIN_STYLES, PRIOR_STYLES, Attributes, caption, random_attributes
+from .captions import DOMAIN_STYLES, PRIOR_STYLES, random_attributes
+from .given_frames import GivenFrameBatches
 from .large import render_large, shrunk
-from .recipe import tokenize
 from .train import VIDEO_NOISE, Components
-from .world import FPS, FRAMES, render
+from .world import FRAMES, render
 
 GAPS = (1 / 30, 1 / 15, 2 / 15)  # between a triplet's outer frames, in clips: 16, 8 and 4 frames a second become twice as many
-RATES = (1, 1, 2, 3, 5)  # frames a second of clips with given frames, in multiples of the world's
+EXACT = 0.1  # the least sigma that an error of given frames is divided by: they must come out as they went in
 Network = TypeVar("Network", bound=ModelMixin)
-UNTOLD = 0.5  # share of clips with given frames whose caption is empty: a person's clip has none
 
 
 @dataclass
@@ -96,47 +95,6 @@ class LargeFrameBatches:
         return {"large": torch.from_numpy(large), "enlarged": torch.from_numpy(enlarged(shrunk(large)))}
 
 
-@dataclass
-class GivenFrameBatches:
-    """Clips at several frame rates, some of whose frames are given: step -> batch of `DenoisingObjective`."""
-
-    tokenizer: PreTrainedTokenizerBase
-    batch_size: int = 4
-
-    def __call__(self, step: int) -> Batch:
-        rng = np.random.default_rng((12, step))
-        rate = int(rng.choice(RATES))  # one a batch: positions are times, and clips of a batch share them
-        known = [random_attributes(rng, PRIOR_STYLES, held_out=False) for _ in range(self.batch_size)]
-        clips = np.stack([self._clip(one, rate, rng) for one in known])
-        texts = ["" if rate > 1 or rng.random() < UNTOLD else caption(one, rng, motion=True, omit=0.05) for one in known]
-        return {
-            "pixels": torch.from_numpy(clips),
-            "input_ids": tokenize(self.tokenizer, texts),
-            "fps": torch.full((len(clips),), float(FPS * rate)),
-            "given": torch.from_numpy(np.stack([frames_to_give(FRAMES, rng) for _ in clips])),
-        }
-
-    @staticmethod
-    def _clip(known: Attributes, rate: int, rng: np.random.Generator) -> np.ndarray:
-        first = rng.uniform(0, 1 - 1 / rate) if rate > 1 else 0.0
-        return render(known, rng, times=first + np.linspace(0, 1 / rate, FRAMES))
-
-
-def frames_to_give(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """1 where a frame is given: every k-th (half of the clips), the first k, the first, or the first and the last. Float32 (frames,)."""
-    given = np.zeros(frames, np.float32)
-    match rng.choice(4, p=(0.5, 0.2, 0.2, 0.1)):
-        case 0:
-            given[:: rng.choice((2, 3, 4, 5), p=(0.55, 0.15, 0.15, 0.15))] = 1
-        case 1:
-            given[: rng.integers(2, max(3, frames // 2 + 1))] = 1
-        case 2:
-            given[0] = 1
-        case 3:
-            given[[0, -1]] = 1
-    return given
-
-
 def train_flow(model: Path, out: Path, minutes: float, init: Path | None = None, learning_rate: float = 1e-3) -> LatentFlow:
     """A `LatentFlow` on the model's latents; it is in `out / "model"` in the end."""
     torch.manual_seed(0)
@@ -176,9 +134,8 @@ def train_given_frames(model: Path, out: Path, minutes: float, init: Path | None
     parts.text_encoder.requires_grad_(False)
     if not torch.cuda.is_available():
         parts.unet.set_attn_processor(AttnProcessor())
-    objective = DenoisingObjective(
-        parts.unet, parts.text_encoder, parts.vae, parts.scheduler.alphas_cumprod, ObjectiveConfig(VIDEO_NOISE, focus_share=1.0)
-    )
+    asked = ObjectiveConfig(VIDEO_NOISE, focus_share=1.0, sigma_floor=EXACT)
+    objective = ContinuationObjective(parts.unet, parts.text_encoder, parts.vae, parts.scheduler.alphas_cumprod, asked)
     config = LoopConfig(60 * minutes, learning_rate, new_layers_factor=2.0, decay_from=0.5)
     train(objective, GivenFrameBatches(parts.tokenizer), out, config, is_new=lambda name: "temporal" in name)
     parts.unet.set_default_attn_processor()

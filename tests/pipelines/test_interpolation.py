@@ -11,7 +11,7 @@ import torch
 
 from pipelines.errors import InvalidInput, UnsupportedFrames
 from pipelines.inflation import VideoUNet
-from pipelines.interpolation import GivenFrames, extend, fill, interpolate, lost, morph, window_starts
+from pipelines.interpolation import GivenFrames, extend, fill, interpolate, morph, window_starts
 from pipelines.text_to_video import TextToVideoPipeline
 from tests.pipelines.test_flow import moving_square
 from tests.tiny import tiny_image_unet, tiny_pipeline
@@ -88,26 +88,6 @@ def test_given_frames_matter_and_stay(pipe: TextToVideoPipeline) -> None:
     other = fill(pipe, -frames, mask, generator=seed(1), **QUICK)
     assert torch.equal(made[:, :, 0], frames[:, :, 0])
     assert not torch.allclose(made[:, :, 1:], other[:, :, 1:], atol=0.01)
-
-
-def test_what_stands_still_between_given_frames_loses_nothing_and_what_moves_is_the_networks() -> None:
-    frames, mask = torch.randn(1, 3, 3, 2, 2, generator=seed(1)), torch.tensor([[1.0, 0.0, 1.0]])
-    frames[..., 0] = frames[:, :, :1, :, 0]  # the left half is the same in all frames
-    made = frames + 0.3
-    made[:, :, 1] += 0.2
-    error = lost(frames, made, mask)
-    assert torch.allclose(error[:, :, [0, 2]], torch.tensor(-0.3))
-    assert torch.allclose(error[:, :, 1, :, 0], torch.tensor(-0.3))
-    assert torch.equal(error[:, :, 1, :, 1], torch.zeros(1, 3, 2))
-
-
-def test_without_given_frames_nothing_is_known_to_be_lost() -> None:
-    assert not lost(torch.randn(1, 3, 4, 2, 2), torch.randn(1, 3, 4, 2, 2), torch.zeros(1, 4)).any()
-
-
-def test_after_the_last_given_frame_nothing_is_put_right() -> None:
-    error = lost(torch.ones(1, 3, 3, 2, 2), torch.zeros(1, 3, 3, 2, 2), torch.tensor([[1.0, 0.0, 0.0]]))
-    assert not error[:, :, 1:].any()
 
 
 def test_interpolation_makes_as_many_steps_as_its_start_leaves_open(pipe: TextToVideoPipeline) -> None:

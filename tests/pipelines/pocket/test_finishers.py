@@ -13,7 +13,8 @@ from pipelines.checkpoints import load_text_to_video
 from pipelines.finishers import Finishers
 from pipelines.pocket.__main__ import main
 from pipelines.pocket.captions import random_attributes
-from pipelines.pocket.finishers import ClipBatches, GivenFrameBatches, LargeFrameBatches, TripletBatches, frames_to_give
+from pipelines.pocket.finishers import ClipBatches, LargeFrameBatches, TripletBatches
+from pipelines.pocket.given_frames import GivenFrameBatches
 from pipelines.pocket.large import render_large, shrunk
 from pipelines.pocket.tokenizer import build_tokenizer
 from pipelines.pocket.world import render
@@ -33,17 +34,6 @@ def test_a_batch_is_a_function_of_its_step(batches: Callable[[int], Batch]) -> N
     first, again, other = batches(3), batches(3), batches(4)
     assert all(torch.equal(value, again[name]) for name, value in first.items())
     assert not all(torch.equal(value, other[name]) for name, value in first.items())
-
-
-def test_frames_are_given_in_every_clip_and_never_all() -> None:
-    rng = np.random.default_rng(0)
-    shares = [frames_to_give(16, rng).mean() for _ in range(200)]
-    assert 0 < min(shares) < max(shares) <= 0.5
-
-
-def test_clips_with_given_frames_come_at_several_rates() -> None:
-    batches = GivenFrameBatches(build_tokenizer(), 1)
-    assert {float(batches(step)["fps"][0]) for step in range(40)} == {8.0, 16.0, 24.0, 40.0}
 
 
 def test_the_flow_recipe_leaves_a_network_that_can_be_measured(
