@@ -12,6 +12,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.autoencoders.vae import DecoderOutput, DiagonalGaussianDistribution
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import nn
 
 
@@ -31,6 +32,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         self.mean = nn.Parameter(torch.zeros(pixels), requires_grad=False)
         self.basis = nn.Parameter(torch.eye(pixels)[:, :latent_channels].clone(), requires_grad=False)
 
+    @apply_forward_hook  # so that it can wait on the CPU, and comes when it is called
     def encode(self, x: torch.Tensor, return_dict: bool = True) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """The posterior is a point: sampling it and taking its mode are the same."""
         p = self.config.patch_size
@@ -39,6 +41,7 @@ class PatchAutoencoder(ModelMixin, ConfigMixin):
         posterior = DiagonalGaussianDistribution(torch.cat([latents, torch.zeros_like(latents)], dim=1), deterministic=True)
         return AutoencoderKLOutput(latent_dist=posterior) if return_dict else (posterior,)
 
+    @apply_forward_hook
     def decode(
         self, z: torch.Tensor, return_dict: bool = True, generator: torch.Generator | None = None
     ) -> DecoderOutput | tuple[torch.Tensor]:

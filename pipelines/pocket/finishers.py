@@ -22,11 +22,10 @@ from diffusers.models.modeling_utils import ModelMixin
 from ..decoder import VideoDecoder, build_decoder
 from ..inflation import VideoUNet
 from ..latent_flow import LatentFlow, flows_to_neighbours
-from ..training.continuation import ContinuationObjective
 from ..training.decoder import DecoderObjective
 from ..training.interpolation import FlowObjective
 from ..training.loop import Batch, LoopConfig, train
-from ..training.objective import ObjectiveConfig
+from ..training.objective import DenoisingObjective, ObjectiveConfig
 from ..training.upscaling import UpscalingObjective
 from ..upscaling import Upscaler, enlarged
 from .autoencoder import PatchAutoencoder
@@ -37,7 +36,6 @@ from .train import VIDEO_NOISE, Components
 from .world import FRAMES, render
 
 GAPS = (1 / 30, 1 / 15, 2 / 15)  # between a triplet's outer frames, in clips: 16, 8 and 4 frames a second become twice as many
-EXACT = 0.1  # the least sigma that an error of given frames is divided by: they must come out as they went in
 Network = TypeVar("Network", bound=ModelMixin)
 
 
@@ -134,8 +132,9 @@ def train_given_frames(model: Path, out: Path, minutes: float, init: Path | None
     parts.text_encoder.requires_grad_(False)
     if not torch.cuda.is_available():
         parts.unet.set_attn_processor(AttnProcessor())
-    asked = ObjectiveConfig(VIDEO_NOISE, focus_share=1.0, sigma_floor=EXACT)
-    objective = ContinuationObjective(parts.unet, parts.text_encoder, parts.vae, parts.scheduler.alphas_cumprod, asked)
+    objective = DenoisingObjective(
+        parts.unet, parts.text_encoder, parts.vae, parts.scheduler.alphas_cumprod, ObjectiveConfig(VIDEO_NOISE, focus_share=1.0)
+    )
     config = LoopConfig(60 * minutes, learning_rate, new_layers_factor=2.0, decay_from=0.5)
     train(objective, GivenFrameBatches(parts.tokenizer), out, config, is_new=lambda name: "temporal" in name)
     parts.unet.set_default_attn_processor()

@@ -14,18 +14,16 @@ from .recipe import tokenize
 from .textures import drifting_clouds
 from .world import FPS, FRAMES, render
 
-RATES = (1, 1, 2, 3, 5)  # frames a second of clips with given frames, in multiples of the world's
-UNTOLD = 0.5  # share of clips with given frames whose caption is empty: a person's clip has none
-CONTINUED = 0.4  # share of batches that continue a clip, beyond its end, too
-OWN = 0.6  # share of these whose given frames are the network's own
-OVERLAP = FRAMES // 2  # frames that a continuation sees, usually
-LATEST = 3.2  # where the last continuations start, in clips
+RATES = (1, 1, 1, 2, 3, 5)  # frames a second of clips with given frames, in multiples of the world's
+UNTOLD = 0.3  # share of clips whose caption is empty, at the world's own rate; others have none, for a person's clip has none
+CONTINUED = 0.15  # share of batches that continue a clip, beyond its end, too
+LATEST = 3.0  # where the last continuations start, in clips
 ENDING = ("left", "right", "up", "down", "grow")  # motions that have an end; the others go round
 
 
 @dataclass
 class GivenFrameBatches:
-    """Clips at several frame rates, some of whose frames are given: step -> batch of `ContinuationObjective`."""
+    """Clips at several frame rates, some of whose frames are given: step -> batch of `DenoisingObjective`."""
 
     tokenizer: PreTrainedTokenizerBase
     batch_size: int = 4
@@ -46,22 +44,18 @@ class GivenFrameBatches:
         return self._batch(clips, texts, rate, given)
 
     def _continued(self, rng: np.random.Generator) -> Batch:
-        """Windows of clips that go on; in some batches with the frames before them."""
-        own = rng.random() < OWN
-        starts = rng.uniform((OVERLAP / (FRAMES - 1)) if own else 0.0, LATEST, self.batch_size)
+        """Windows of clips that go on, whose first half is given."""
         known = [random_attributes(rng, PRIOR_STYLES, held_out=False) for _ in range(self.batch_size)]
-        frames = np.arange(-OVERLAP if own else 0, FRAMES) / (FRAMES - 1)
+        starts, frames = rng.uniform(0, LATEST, self.batch_size), np.linspace(0, 1, FRAMES)
         clips = np.stack([render(one, rng, times=beyond(one, start + frames)) for one, start in zip(known, starts, strict=True)])
-        texts = ["" if rng.random() < UNTOLD / 2 else caption(one, rng, motion=True, omit=0.05) for one in known]
+        texts = ["" if rng.random() < UNTOLD else caption(one, rng, motion=True, omit=0.05) for one in known]
         given = np.zeros((self.batch_size, FRAMES), np.float32)
-        for row in given:
-            row[: OVERLAP if own or rng.random() < 0.5 else rng.integers(2, FRAMES - 3)] = 1
-        batch = self._batch(clips[:, -FRAMES:], texts, 1, given)
-        return batch | {"before": torch.from_numpy(clips[:, :OVERLAP].copy())} if own else batch
+        given[:, : FRAMES // 2] = 1
+        return self._batch(clips, texts, 1, given)
 
     def _batch(self, clips: np.ndarray, texts: list[str], rate: int, given: np.ndarray) -> Batch:
         return {
-            "pixels": torch.from_numpy(clips.copy()),
+            "pixels": torch.from_numpy(clips),
             "input_ids": tokenize(self.tokenizer, texts),
             "fps": torch.full((len(clips),), float(FPS * rate)),
             "given": torch.from_numpy(given),
@@ -79,9 +73,9 @@ def beyond(known: Attributes, times: np.ndarray) -> np.ndarray:
 
 
 def frames_to_give(frames: int, rng: np.random.Generator) -> np.ndarray:
-    """1 where a frame is given: every k-th (half of the clips), the first k, the first, or the first and the last. Float32 (frames,)."""
+    """1 where a frame is given: every k-th, the first k, the first (nearly half of the clips), or the two ends. Float32 (frames,)."""
     given = np.zeros(frames, np.float32)
-    match rng.choice(4, p=(0.5, 0.1, 0.3, 0.1)):
+    match rng.choice(4, p=(0.38, 0.06, 0.46, 0.1)):
         case 0:
             return every_few(frames, rng)
         case 1:

@@ -57,13 +57,9 @@ class DenoisingObjective(nn.Module):
         alpha = self.alphas_cumprod[t].sqrt().view(-1, 1, 1, 1, 1)
         sigma = (1 - self.alphas_cumprod[t]).sqrt().view(-1, 1, 1, 1, 1)
         noise = self.config.noise_prior.sample(tuple(clean.shape), generator, clean.device)
-        predicted = self._predict(alpha * clean + sigma * noise, t, self._given(clean, batch, generator), batch)
+        predicted = self._predict(alpha * clean + sigma * noise, t, clean, batch)
         error = (predicted.float() - clean).square().mean(dim=(1, 2, 3, 4))
         return (error / sigma.view(-1).clamp(min=self.config.sigma_floor).square()).mean()
-
-    def _given(self, clean: torch.Tensor, batch: dict[str, torch.Tensor], generator: torch.Generator) -> torch.Tensor:
-        """The latents (b, c, f, h, w) of which some frames are given: the true ones."""
-        return clean
 
     def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 (b, f, h, w, 3) -> latents (b, c, f, h, w)."""
@@ -79,9 +75,9 @@ class DenoisingObjective(nn.Module):
         u = torch.where(chosen < self.config.focus_share, low + (high - low) * u, u)
         return (u * total).long().clamp(max=total - 1)
 
-    def _predict(self, noisy: torch.Tensor, t: torch.Tensor, given: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _predict(self, noisy: torch.Tensor, t: torch.Tensor, clean: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         text = self.text_encoder(input_ids=batch["input_ids"])
         context, pooled = text.last_hidden_state, text.pooler_output
         if isinstance(self.unet, UNet2DConditionModel) and not hasattr(self.unet, "temporal_parameters"):
             return self.unet(noisy.squeeze(2), t, context, class_labels=pooled).sample.unsqueeze(2)
-        return self.unet(noisy, t, context, class_labels=pooled, fps=batch["fps"], given_frames=given, given_mask=batch["given"]).sample
+        return self.unet(noisy, t, context, class_labels=pooled, fps=batch["fps"], given_frames=clean, given_mask=batch["given"]).sample

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipelines.pocket.captions import PHRASES, random_attributes
-from pipelines.pocket.given_frames import OVERLAP, GivenFrameBatches, beyond, every_few, frames_to_give
+from pipelines.pocket.given_frames import GivenFrameBatches, beyond, every_few, frames_to_give
 from pipelines.pocket.textures import drifting_clouds
 from pipelines.pocket.tokenizer import build_tokenizer
 from pipelines.pocket.world import FRAMES, path
@@ -24,14 +24,6 @@ def test_frames_are_given_in_every_clip_and_never_all() -> None:
 def test_clips_with_given_frames_come_at_several_rates() -> None:
     batches = GivenFrameBatches(build_tokenizer(), 1)
     assert {float(batches(step)["fps"][0]) for step in range(40)} == {8.0, 16.0, 24.0, 40.0}
-
-
-def test_some_batches_bring_the_frames_before_their_clips() -> None:
-    batches = [GivenFrameBatches(build_tokenizer(), 2)(step) for step in range(20)]
-    before = [batch for batch in batches if "before" in batch]
-    assert 0 < len(before) < len(batches)
-    assert all(batch["before"].shape == (2, OVERLAP, 64, 64, 3) for batch in before)
-    assert all(batch["given"][:, :OVERLAP].all() and not batch["given"][:, OVERLAP:].any() for batch in before)
 
 
 @pytest.mark.parametrize("motion", PHRASES["motion"])
