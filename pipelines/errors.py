@@ -12,6 +12,7 @@ StudioError
 ├── CatalogError         the list of known models is wrong
 ├── DownloadError        a model that the Hub did not give
 ├── OutOfMemory           the device has too little memory for this request
+├── DeviceLost            the GPU failed, and answers nobody any more
 ├── StorageError          a folder or file that cannot be read or written
 ├── JobError              a job that is not there, or not in a state that allows this
 └── AddressInUse          the studio's port is taken
@@ -76,6 +77,10 @@ class DownloadError(StudioError):
 
 class OutOfMemory(StudioError):
     """The device ran out of memory."""
+
+
+class DeviceLost(StudioError):
+    """The GPU failed in the middle of a job."""
 
 
 class StorageError(StudioError):

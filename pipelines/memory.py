@@ -15,6 +15,7 @@ full-size network on the meta device (`tests/pipelines/test_memory.py` repeats s
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from .families import Directory, Family, FrameRule
 GIB = 2**30
 SLACK = 1.1  # fragments, and what the formula leaves out
 RUNTIME = int(0.7 * GIB)  # a CUDA context with its libraries
+BESIDE = ("connectors", "audio_vae", "vocoder", "prompt_enhancer", "duration_head")  # of LTX-2: needed before or after its denoiser
 Offload = Literal["none", "model", "group"]
 
 
@@ -54,7 +56,7 @@ class Costs:
     singly: bool = False
 
 
-# Not measured: SVD (taken as I2VGen-XL, whose UNet is like its own) and the denoiser of HunyuanVideo 1.5 (taken as 1.0).
+# Not measured: SVD (taken as I2VGen-XL, whose UNet is like its own), SkyReels V2 (as Wan) and the denoiser of HunyuanVideo 1.5 (as 1.0).
 COSTS: dict[str, Costs] = {
     "studio": Costs(26.5, 1550, 16, singly=True),
     "stable-diffusion": Costs(26.5, 1550, 16, singly=True),
@@ -63,7 +65,9 @@ COSTS: dict[str, Costs] = {
     "i2vgen-xl": Costs(33.5, 1550, 16),
     "svd": Costs(33.5, 1550, 14),
     "wan": Costs(16, 10700, 1, 256, halves=False, temporal=4),
+    "skyreels-v2": Costs(16, 10700, 1, 256, halves=False, temporal=4),
     "ltx": Costs(16.5, 101, 0, 512, temporal=8),
+    "ltx-2": Costs(22, 118, 0, 512, temporal=8),
     "cogvideox": Costs(12.5, 45800, 1, 256, temporal=4),
     "hunyuan-video": Costs(18.5, 2350, 17, 256, halves=False, temporal=4),
     "hunyuan-video-1.5": Costs(18.5, 1800, 0, 256, halves=False, temporal=4),
@@ -77,7 +81,7 @@ class Model:
     Args:
         family: its name.
         denoisers: parameters of each denoising network; two experts are two.
-        texts: parameters of all encoders of text and pictures together.
+        texts: parameters of all encoders of text and pictures together, and of what else is needed before or after the denoiser.
         autoencoder: its parameters.
         precise: whether the autoencoder stays in float32.
         blocks: of one denoiser; what group offloading moves.
@@ -164,7 +168,7 @@ def model_of(path: str | Path) -> Model:
     return Model(
         family=family.name,
         denoisers=tuple(parts[place] for place in family.places if parts.get(place)),
-        texts=sum(count for part, count in parts.items() if "encoder" in part),
+        texts=sum(count for part, count in parts.items() if "encoder" in part or part in BESIDE),
         autoencoder=parts.get("vae", 0),
         precise="vae" in family.precise,
         **_shape(directory, family, config),
@@ -231,7 +235,7 @@ def first_that_fits(
 
     Raises:
         InvalidInput: for a job of no size.
-        OutOfMemory: when none fits, with what the smallest needs.
+        OutOfMemory: when none fits, with what the smallest needs, and a shorter video that would fit.
     """
     if min(job.width, job.height, job.frames, job.videos) < 1:
         raise InvalidInput(f"The job is {job.width} x {job.height} pixels, {job.frames} frames.", "Give a size of 1 or more.")
@@ -240,11 +244,21 @@ def first_that_fits(
         needed = need(model, job, form)
         if needed.total <= available and (host is None or needed.offloaded <= host):
             return form
-    least = min((need(model, job, form) for form in options), key=lambda one: one.total)
+    cheapest = min(options, key=lambda form: need(model, job, form).total)
+    shorter = most_frames(model, job, available, cheapest)
     raise OutOfMemory(
-        f"{job.frames} frames of {job.width} x {job.height} need {least} at least, and the device has {available / GIB:.1f} GiB.",
-        "Choose a smaller size, fewer frames, or a smaller model.",
+        f"{job.frames} frames of {job.width} x {job.height} need {need(model, job, cheapest)} at least, "
+        f"and the device has {available / GIB:.1f} GiB.",
+        f"Choose {shorter} frames or fewer, or a smaller size." if shorter else "Choose a smaller size, fewer frames, or a smaller model.",
     )
+
+
+def most_frames(model: Model, job: Job, available: int, form: Form) -> int:
+    """The longest video that a device has room for in a form, up to the job's length; 0 where even the shortest is too long."""
+    rule = model.frames
+    lengths = [frames for frames in range(rule.least, job.frames + 1) if rule.nearest(frames) == frames]
+    fitting = bisect_right(lengths, available, key=lambda frames: need(model, replace(job, frames=frames), replace(form, frames=0)).total)
+    return lengths[fitting - 1] if fitting else 0
 
 
 # -----------------------------------------------------------------------------------------------------------------------

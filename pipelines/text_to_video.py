@@ -155,6 +155,8 @@ class TextToVideoPipeline(DiffusionPipeline):
         steps = own.num_inference_steps if num_inference_steps is None else num_inference_steps
         guidance_scale = own.guidance_scale if guidance_scale is None else guidance_scale
         self._check(prompts, height, width, frames, steps, output_type)
+        if unknown := [name for name in callback_on_step_end_tensor_inputs if name not in self._callback_tensor_inputs]:
+            raise InvalidInput(f"The callback asks for {unknown[0]!r}.", f"Ask for {', '.join(self._callback_tensor_inputs)}.")
         first = 0 if start is None else steps - _steps_made(steps, start_strength)
         prior = noise_prior or own.noise_prior
         extra = {"fps": own.fps if fps is None else fps} if getattr(self.unet.config, "frame_rate", False) else {}

@@ -15,8 +15,10 @@ from .hunyuan import HunyuanVideo, HunyuanVideo15
 from .i2vgen import I2VGenXL
 from .loading import check_safe, load_model, read_directory
 from .ltx import Ltx
+from .ltx2 import Ltx2
 from .model_scope import ModelScope, limited
 from .own import Own
+from .skyreels import SkyReels
 from .stable_diffusion import StableDiffusion
 from .svd import StableVideoDiffusion
 from .wan import Wan
@@ -50,7 +52,9 @@ FAMILIES: dict[str, Family] = {
         I2VGenXL(),
         StableVideoDiffusion(),
         Wan(),
+        SkyReels(),
         Ltx(),
+        Ltx2(),
         CogVideoX(),
         HunyuanVideo(),
         HunyuanVideo15(),

@@ -87,6 +87,12 @@ class Capabilities:
         if feature in self.cannot:
             raise InvalidInput(f"This model has no {feature.replace('_', ' ')}.", self.cannot[feature])
 
+    def check_size(self, width: int, height: int) -> None:
+        """Raises InvalidInput for a size that the model's latents cannot have."""
+        unit = self.size_unit
+        if not all(isinstance(side, int) and side >= unit and side % unit == 0 for side in (width, height)):
+            raise InvalidInput(f"The size is {width} x {height} pixels.", f"Width and height must be multiples of {unit}.")
+
 
 @dataclass(frozen=True)
 class Directory:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .video_model import VideoModel
 
 # An index names a module for each part, and naming it imports it: these, and no others.
-LIBRARIES = {"diffusers", "transformers", "stable_diffusion", "pipelines.inflation", "pipelines.pocket.autoencoder"}
+LIBRARIES = {"diffusers", "transformers", "stable_diffusion", "ltx2", "pipelines.inflation", "pipelines.pocket.autoencoder"}
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 SAFE = "Choose a version of this model in safetensors and in diffusers' layout."
 

@@ -54,7 +54,7 @@ class Ltx(DiffusersFamily):
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         inputs = common_inputs(order) | with_picture(order) | {"frame_rate": order.fps}
-        return inputs | {"generator": _on_device(pipe, order)} if order.picture else inputs
+        return inputs | {"generator": on_device(pipe, order)} if order.picture else inputs
 
     def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
         spatial, temporal = pipe.vae_spatial_compression_ratio, pipe.vae_temporal_compression_ratio
@@ -87,7 +87,7 @@ def _compression(vae: dict[str, Any], patch: str, otherwise: int) -> int:
     return int(vae.get(patch) or otherwise) * 2**halvings
 
 
-def _on_device(pipe: Any, order: Order) -> Any:
+def on_device(pipe: Any, order: Order) -> Any:
     """A generator on the pipeline's device: with a picture, the noise of the decoder is drawn there, and a CPU's would not do."""
     import torch
 

@@ -207,7 +207,7 @@ class VideoModel:
             can.need("negative_prompt")
         can.frames.check(order.frames)
         check_picture(can, image)
-        check_size(can.size_unit, order.width, order.height)
+        can.check_size(order.width, order.height)
         if image is not None and can.can("size"):
             order = replace(order, picture=ImageOps.fit(image.convert("RGB"), (order.width, order.height), Image.Resampling.LANCZOS))
         if isinstance(order.steps, bool) or not isinstance(order.steps, int) or order.steps < 1:
@@ -331,9 +331,3 @@ def check_picture(can: Capabilities, image: Any) -> None:
         raise InvalidInput("This model takes no picture.", "Leave the picture out, or choose an image-to-video model.")
     if image is not None and not isinstance(image, Image.Image):
         raise InvalidInput(f"The picture is a {type(image).__name__}.", "Give an image of Pillow.")
-
-
-def check_size(unit: int, width: int, height: int) -> None:
-    """Raises InvalidInput for a size that the model's latents cannot have."""
-    if not all(isinstance(side, int) and side >= unit and side % unit == 0 for side in (width, height)):
-        raise InvalidInput(f"The size is {width} x {height} pixels.", f"Width and height must be multiples of {unit}.")

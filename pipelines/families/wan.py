@@ -25,6 +25,7 @@ from .family import (
 if TYPE_CHECKING:
     import torch
 
+TEXT_LENGTH = 512  # tokens: what its pipelines encode; their `encode_prompt` alone would stop at 226
 TWO_EXPERTS = "Two networks share its steps, one for much noise and one for little; a composition stands in the place of one."
 
 
@@ -33,7 +34,7 @@ class Wan(DiffusersFamily):
 
     name, title = "wan", "Wan"
     pipelines = ("WanPipeline", "WanImageToVideoPipeline")
-    places = ("transformer", "transformer_2")
+    places: tuple[str, ...] = ("transformer", "transformer_2")
     precise = ("vae", "image_encoder")
 
     def defaults(self, directory: Directory) -> GenerationDefaults:
@@ -46,7 +47,7 @@ class Wan(DiffusersFamily):
         cannot = {"fps": NO_FRAME_RATE, "sampler": OWN_SAMPLER, "one_shot": NEEDS_VIDEO_UNET}
         if directory.has("transformer_2"):
             cannot["composition"] = TWO_EXPERTS
-        step, unit = _sizes(directory)
+        step, unit = sizes(directory)
         if directory.index.get("expand_timesteps"):
             return Capabilities(FrameRule(step, 1, 1, 257), unit, "optional", cannot)
         needs = directory.pipeline == "WanImageToVideoPipeline"
@@ -63,16 +64,7 @@ class Wan(DiffusersFamily):
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         """diffusers' picture pipeline cleans its prompt with a package (ftfy) that is not installed; its twin for text does without."""
-        inputs = common_inputs(order)
-        if order.picture is None:
-            return inputs
-        from diffusers import WanPipeline
-
-        texts = {name: part for name, part in pipe.components.items() if name not in ("image_encoder", "image_processor")}
-        encode = WanPipeline(**texts).encode_prompt
-        guided = order.guidance_scale > 1
-        given, away = encode(inputs.pop("prompt"), inputs.pop("negative_prompt"), guided, device=pipe._execution_device)
-        return inputs | {"prompt_embeds": given, "negative_prompt_embeds": away} | with_picture(order)
+        return common_inputs(order) if order.picture is None else encoded(pipe, order)
 
     def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
         spatial, temporal = pipe.vae_scale_factor_spatial, pipe.vae_scale_factor_temporal
@@ -89,7 +81,19 @@ class Wan(DiffusersFamily):
         return pipe.vae.decode((latents.float() * std + mean).to(pipe.vae.dtype), return_dict=False)[0]
 
 
-def _sizes(directory: Directory) -> tuple[int, int]:
+def encoded(pipe: Any, order: Order) -> dict[str, Any]:
+    """The order as arguments, its texts as Wan's text pipeline encodes them: with the same length as there."""
+    from diffusers import WanPipeline
+
+    inputs = common_inputs(order)
+    texts = {name: part for name, part in pipe.components.items() if name not in ("image_encoder", "image_processor")}
+    encode, guided = WanPipeline(**texts).encode_prompt, order.guidance_scale > 1
+    prompts, negatives = inputs.pop("prompt"), inputs.pop("negative_prompt")
+    given, away = encode(prompts, negatives, guided, max_sequence_length=TEXT_LENGTH, device=pipe._execution_device)
+    return inputs | {"prompt_embeds": given, "negative_prompt_embeds": away} | with_picture(order)
+
+
+def sizes(directory: Directory) -> tuple[int, int]:
     """(pixel frames a latent frame, pixels that width and height are multiples of)."""
     vae, transformer = directory.config("vae"), directory.config("transformer")
     patch = max(transformer.get("patch_size") or (1, 2, 2))

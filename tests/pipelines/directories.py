@@ -14,6 +14,7 @@ from torch import nn
 
 from pipelines.pocket.tokenizer import build_tokenizer
 from tests.pipelines import families as pipes
+from tests.pipelines.sounding import ltx_2
 from tests.tiny import save_tiny_model, tiny_image_unet, tiny_text_encoder
 
 
@@ -115,6 +116,26 @@ def wan_picture(folder: Path) -> None:
         transformer=diffusers.WanTransformer3DModel(**options),
         image_encoder=vision,
         image_processor=clip_pictures(),
+    )
+    pipe.save_pretrained(folder)
+
+
+def skyreels(folder: Path) -> None:
+    pipe = pipes.skyreels_v2().pipe
+    pipe.register_modules(text_encoder=t5(32, "UMT5"), tokenizer=build_tokenizer())
+    pipe.save_pretrained(folder)
+
+
+def skyreels_picture(folder: Path) -> None:
+    options = pipes.WAN_LIKE | {"in_channels": 36, "image_dim": 16}
+    pipe = diffusers.SkyReelsV2ImageToVideoPipeline(
+        tokenizer=build_tokenizer(),
+        text_encoder=t5(32, "UMT5"),
+        image_encoder=clip_vision(16),
+        image_processor=clip_pictures(),
+        transformer=diffusers.SkyReelsV2Transformer3DModel(**options),
+        vae=pipes.wan_vae(),
+        scheduler=pipes.flow_unipc(),
     )
     pipe.save_pretrained(folder)
 
@@ -285,7 +306,10 @@ LAYOUTS: dict[str, Layout] = {
     "wan, two experts": Layout(wan_experts, order(5, 16)),
     "wan, text or picture": Layout(wan_both, order(5, 16)),
     "wan, picture": Layout(wan_picture, order(5, 16), picture=True),
+    "skyreels-v2": Layout(skyreels, order(5, 16)),
+    "skyreels-v2, picture": Layout(skyreels_picture, order(5, 16), picture=True),
     "ltx": Layout(ltx, order(5, 32)),
+    "ltx-2": Layout(ltx_2, order(9, 32)),
     "cogvideox": Layout(cogvideox, order(9, 16)),
     "cogvideox, picture": Layout(cogvideox_picture, order(9, 16), picture=True),
     "hunyuan-video": Layout(hunyuan_video, order(5, 16)),

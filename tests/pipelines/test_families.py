@@ -170,11 +170,17 @@ def test_a_model_that_starts_from_a_picture_asks_for_one(model: VideoModel, name
         make(model, name, image=None)
 
 
-@only("wan, text or picture", "ltx")
+@only("wan, text or picture", "ltx", "ltx-2")
 def test_a_model_that_does_both_takes_a_picture_if_there_is_one(model: VideoModel, name: str, made: Made) -> None:
     given = make(model, name, image=PICTURE)
     assert given.shape == made.frames.shape
     assert not np.array_equal(given, made.frames)
+
+
+@only("wan, picture", "skyreels-v2", "skyreels-v2, picture")
+def test_texts_that_are_encoded_here_are_as_long_as_the_pipeline_s_own(model: VideoModel, name: str) -> None:
+    order = model._order("a red ball", None, PICTURE if LAYOUTS[name].picture else None, 16, 16, 5, None, 2, 3.0, None)
+    assert model.family.inputs(model.pipe, order)["prompt_embeds"].shape[1] == 512
 
 
 @only("ltx")

@@ -128,3 +128,14 @@ def test_a_job_that_never_fits_is_refused_with_the_numbers() -> None:
 
 def test_without_half_precision_everything_is_in_full(tmp_path: Path) -> None:
     assert {form.bytes for form in forms(WAN_1_3B, JOB, half=False)} == {4}
+
+
+def test_all_of_ltx_2_that_waits_beside_its_denoiser_is_counted(tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    folder = save("ltx-2", tmp_path / "model")
+    model, counted = model_of(folder), 0
+    for file in folder.rglob("*.safetensors"):
+        with safe_open(file, "pt") as tensors:
+            counted += sum(tensors.get_tensor(name).numel() for name in tensors.keys())  # noqa: SIM118  no dictionary
+    assert model.texts + sum(model.denoisers) + model.autoencoder == counted

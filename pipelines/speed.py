@@ -1,0 +1,229 @@
+"""What makes a model faster, one switch each: precision, weights, attention back end, step cache, compilation.
+
+    model = load("models/Wan2.1-T2V-1.3B-Diffusers", "cuda", Speed(precision="bfloat16", attention="_native_cudnn", compiled=True))
+    with put_on(model, Speed(cache="first-block", threshold=0.08)):     # or keep what it gives, and close() it later
+        model("a red ball")
+
+All are diffusers' own. What a model cannot do is refused with a reason, and everything but the precision, which belongs to loading, can be
+taken off again: then the model computes what it computed before.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from .caches import CACHES, cached, why_no_cache
+from .errors import InvalidInput
+from .forms import denoisers, device_of, in_eight_bits
+
+Precision = Literal["", "float32", "bfloat16", "float16"]
+Weights = Literal["", "fp8", "int8"]
+COMPILER = "inductor"  # torch's own
+# Blocks of networks that diffusers has not marked as repeated.
+REPEATED = ("BasicTransformerBlock", "CogVideoXBlock")
+
+
+@dataclass(frozen=True)
+class Speed:
+    """The switches of a model; as it is built, all are off.
+
+    Args:
+        precision: of weights and computation; "" is the family's own. Set when the model is loaded.
+        weights: stored smaller than they are computed in: fp8 (diffusers' layerwise casting) or int8 (torchao).
+        attention: a back end, by its name in diffusers; "" is torch's own choice.
+        cache: a step cache: one of `caches.CACHES`; "" is none.
+        threshold: of the cache: how much may change from step to step before blocks are computed again.
+        ratios: of the MagCache: the model's magnitude ratios, one a step, measured beforehand.
+        compiled: whether repeated blocks are compiled, at the price of a slow first call at each size.
+    """
+
+    precision: Precision = ""
+    weights: Weights = ""
+    attention: str = ""
+    cache: str = ""
+    threshold: float = 0.05
+    ratios: tuple[float, ...] = field(default=())
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        for name, given, known in (
+            ("precision", self.precision, get_args(Precision)),
+            ("weights", self.weights, get_args(Weights)),
+            ("attention", self.attention, ("", *attentions())),
+            ("cache", self.cache, ("", *CACHES)),
+        ):
+            if given not in known:
+                raise InvalidInput(f"The {name} of a speed is {given!r}.", f"Choose one of {', '.join(filter(None, known))}.")
+        if not 0 <= self.threshold <= 1:
+            raise InvalidInput(f"The cache's threshold is {self.threshold!r}.", "Give a number from 0, which skips nothing, to 1.")
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """What `families.load` takes; None is the family's own choice."""
+        return getattr(torch, self.precision) if self.precision else None
+
+
+def load(path: str | Path, device: str = "cpu", speed: Speed | None = None, components: Any = None) -> Any:
+    """The model in a directory with its switches on. Raises as `families.load` and `put_on`."""
+    from .families import load as load_as_it_is
+
+    speed = speed or Speed()
+    model = load_as_it_is(path, device, speed.dtype, components)
+    put_on(model, speed)
+    return model
+
+
+def put_on(model: Any, speed: Speed) -> ExitStack:
+    """Turns the switches on.
+
+    Returns:
+        What takes them all off again when it is closed, or at the end of its `with`.
+
+    Raises:
+        InvalidInput: where the model cannot do one of them, with the reason; then all are off.
+    """
+    for switch, reason in cannot(model, speed).items():
+        raise InvalidInput(f"This model cannot run with the {switch} {getattr(speed, switch)!r}.", reason)
+    with ExitStack() as stack:
+        for network in denoisers(model):
+            if speed.weights:
+                stack.enter_context(_small(network, speed.weights))
+            if speed.attention:
+                stack.enter_context(_attending(network, speed.attention))
+            if speed.cache:
+                stack.enter_context(cached(model, network, speed.cache, speed.threshold, speed.ratios))
+            if speed.compiled:
+                stack.enter_context(_compiled(network))
+        return stack.pop_all()
+
+
+def cannot(model: Any, speed: Speed) -> dict[str, str]:
+    """Switch -> why a loaded model cannot have it as asked; empty where it can have all of them."""
+    networks, device = denoisers(model), device_of(model)
+    reasons: dict[str, str] = {}
+    if speed.dtype and any(network.dtype != speed.dtype for network in networks):
+        reasons["precision"] = f"It is loaded in {str(networks[0].dtype).removeprefix('torch.')}: load it again in the other."
+    if speed.precision == "float16" and device.type == "cpu":
+        reasons["precision"] = "A CPU computes float16 in few of its layers: take bfloat16."
+    checks: tuple[tuple[str, Any, Callable[[Any], str]], ...] = (
+        ("weights", speed.weights, lambda network: _why_not_small(network, speed.weights)),
+        ("attention", speed.attention, lambda network: _why_not_attending(network, speed.attention)),
+        ("cache", speed.cache, lambda network: why_no_cache(network, speed.cache, speed.ratios)),
+        ("compiled", speed.compiled, _why_not_compiled),
+    )
+    for switch, wanted, why in checks:
+        if wanted and (found := next(filter(None, map(why, networks)), "")):
+            reasons[switch] = found
+    return reasons
+
+
+def attentions() -> tuple[str, ...]:
+    """The names of diffusers' attention back ends, without those whose code would come from the Hub."""
+    from diffusers.models.attention_dispatch import AttentionBackendName
+
+    return tuple(one.value for one in AttentionBackendName if not one.value.endswith("_hub"))
+
+
+# -- weights --------------------------------------------------------------------------------------------------------------
+
+
+def _why_not_small(network: Any, weights: Weights) -> str:
+    if weights == "int8" and importlib.util.find_spec("torchao") is None:
+        return "The package torchao is not installed; fp8 needs none."
+    if weights == "fp8" and not hasattr(network, "enable_layerwise_casting"):
+        return "Its network is not of diffusers' kind."
+    return ""
+
+
+@contextmanager
+def _small(network: Any, weights: Weights) -> Iterator[None]:
+    """Weights in 8 bits on the device; the whole ones wait in the machine's own memory."""
+    device = network.device
+    nn.Module.to(network, "cpu")
+    try:
+        with in_eight_bits(network) if weights == "fp8" else _in_int8(network):
+            nn.Module.to(network, device)
+            try:
+                yield
+            finally:
+                nn.Module.to(network, "cpu")
+    finally:
+        nn.Module.to(network, device)
+
+
+@contextmanager
+def _in_int8(network: nn.Module) -> Iterator[None]:
+    from torchao.quantization import Int8WeightOnlyConfig, quantize_
+
+    whole = [(module, name, one) for module in network.modules() for name, one in module._parameters.items() if one is not None]
+    quantize_(network, Int8WeightOnlyConfig())
+    try:
+        yield
+    finally:
+        for module, name, parameter in whole:
+            module._parameters[name] = parameter
+
+
+# -- attention ------------------------------------------------------------------------------------------------------------
+
+
+def _why_not_attending(network: Any, name: str) -> str:
+    from diffusers.models.attention_dispatch import AttentionBackendName, _check_attention_backend_requirements
+
+    if not any(hasattr(getattr(module, "processor", None), "_attention_backend") for module in network.modules()):
+        return "Its attention calls torch itself, whose choice of a kernel stands."
+    try:
+        _check_attention_backend_requirements(AttentionBackendName(name))
+    except (RuntimeError, ImportError) as error:
+        return f"{str(error).splitlines()[0].rstrip('.')}."
+    return ""
+
+
+@contextmanager
+def _attending(network: Any, name: str) -> Iterator[None]:
+    """diffusers makes a network's back end that of all others, too; here only this network changes."""
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry as Registry
+
+    before, _ = Registry.get_active_backend()
+    network.set_attention_backend(name)
+    Registry.set_active_backend(before)
+    try:
+        yield
+    finally:
+        network.reset_attention_backend()
+
+
+# -- compilation ----------------------------------------------------------------------------------------------------------
+
+
+def _why_not_compiled(network: Any) -> str:
+    if os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"):
+        return "Where a GPU is lent by the call, what was compiled is lost after it."
+    return "" if _repeated(network) else "It has no blocks that repeat."
+
+
+def _repeated(network: nn.Module) -> list[nn.Module]:
+    names = getattr(network, "_repeated_blocks", None) or REPEATED
+    return [module for module in network.modules() if type(module).__name__ in names]
+
+
+@contextmanager
+def _compiled(network: nn.Module) -> Iterator[None]:
+    """Block by block: one compilation serves them all, and what lies between them stays as it is."""
+    blocks = _repeated(network)
+    for block in blocks:
+        block.compile(backend=COMPILER)
+    try:
+        yield
+    finally:
+        for block in blocks:
+            block._compiled_call_impl = None  # what `compile` sets, and calls look for
