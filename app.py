@@ -16,6 +16,10 @@ from typing import Any
 from pipelines.errors import AddressInUse, StudioError
 from studio.engine import Engine
 from studio.settings import Settings
+from studio.zero import on_zero_gpu
+
+if on_zero_gpu():
+    import spaces  # noqa: F401  before torch, whose devices it stands in for until a GPU is lent
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,8 @@ def serve(engine: Engine) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # before anybody can see that the program runs
     page: Any = build(engine)
     try:
+        if engine.lent and engine.settings.warm_up:
+            engine.lent.load()
         page.launch(**{"quiet": True, **launch_arguments(engine.settings), "prevent_thread_lock": True})
         print(f"Prior Studio is at {page.local_url.rstrip('/')}", flush=True)
         if page.share_url:

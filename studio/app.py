@@ -6,14 +6,13 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.errors import ModelError, StudioError
+from pipelines.errors import ModelError
 
 from . import theme
 from .engine import Engine
 from .examples import FOLDER
-from .jobs import State
 from .settings import Settings
-from .tabs import QUICK, controls, endpoints, gallery, models, one_shot, prior_strength, reference, text_to_video, views
+from .tabs import controls, endpoints, gallery, model_choice, models, one_shot, prior_strength, reference, text_to_video
 
 HEADER_SECONDS = 2.0
 MAX_UPLOAD = "512mb"  # the largest file that the page takes: a minute from a telephone
@@ -23,20 +22,20 @@ def build(engine: Engine) -> gr.Blocks:
     """The whole page, to be launched with `launch_arguments`."""
     with gr.Blocks(title="Prior Studio", fill_width=True, analytics_enabled=False) as page:
         endpoints.render(engine)  # first: names go to whoever asks for them first
-        header = gr.HTML(header_line(engine), elem_id="header", apply_default_css=False, js_on_load=None)
+        header = model_choice.render(engine)
         errand, wall_form = gr.Textbox(visible="hidden", label="Errand", elem_id="errand"), controls.form_memory("wall")
         memory = controls.form_memory("reference"), controls.form_memory("reference-job")
         with gr.Tabs(selected="text-to-video", elem_id="tabs") as tabs:
             model, limits = engine.settings.model_dir, frame_limits(engine)
-            known = (errand, model.name, engine.domain_models(), limits)
+            chooser, known = header.model, (errand, model.name, engine.domain_models(), limits)
             with gr.Tab("Text to video", id="text-to-video"):
-                making = text_to_video.render(tabs, *known)
+                making = text_to_video.render(tabs, chooser, *known)
             with gr.Tab("Reference image", id="reference"):
-                referring = reference.render(memory, tabs, errand, model, limits)
+                referring = reference.render(memory, tabs, chooser, errand, model, limits)
             with gr.Tab("One-shot tuning", id="one-shot"):
                 editing = one_shot.render(tabs, errand, model, limits)
             with gr.Tab("Prior strength", id="prior-strength"):
-                comparing = prior_strength.render(wall_form, tabs, *known)
+                comparing = prior_strength.render(wall_form, tabs, chooser, *known)
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
                 past = gallery.render(gallery_tab, tabs, errand)
             with gr.Tab("Models", id="models") as models_tab:
@@ -44,12 +43,10 @@ def build(engine: Engine) -> gr.Blocks:
         text_to_video.listen(making, engine, page)
         reference.listen(referring, engine, page)
         prior_strength.listen(comparing, engine, page, making.fields["domain_model"])
-        one_shot.listen(editing, engine, page)
+        one_shot.listen(editing, engine, page, chooser)
         gallery.listen(past, engine)
         models.listen(shelf, engine)
-        clock = gr.Timer(HEADER_SECONDS)
-        clock.tick(lambda: header_line(engine), None, header, trigger_mode="once", **QUICK)
-        page.load(lambda: header_line(engine), None, header, **QUICK)
+        model_choice.listen(header, engine, page, HEADER_SECONDS)
     return page
 
 
@@ -60,15 +57,6 @@ def frame_limits(engine: Engine) -> tuple[int, int] | None:
     except ModelError:
         return None
     return own.min_frames, own.max_frames
-
-
-def header_line(engine: Engine) -> str:
-    """The header as it is now."""
-    try:
-        waiting = sum(line.state is State.QUEUED for line in engine.queue())
-    except StudioError as error:
-        return views.alert(str(error))
-    return views.header(engine.settings.model_dir.name, engine.resident(), engine.memory(), waiting, bool(engine.active_job()))
 
 
 def launch_arguments(settings: Settings) -> dict[str, Any]:

@@ -31,8 +31,6 @@ from .stages import ORDER, Stored, key_of, pixels_hash
 if TYPE_CHECKING:
     import torch
 
-    from pipelines.text_to_video import TextToVideoPipeline
-
 log = logging.getLogger(__name__)
 
 
@@ -181,7 +179,7 @@ class Ticker:
         """Since it began."""
         return time.monotonic() - self.started
 
-    def __call__(self, pipe: TextToVideoPipeline, index: int, timestep: int, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def __call__(self, pipe: Any, index: int, timestep: int, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         settings = self.chain.making.settings
         shown = (self.done + 1) % settings.preview_every == 0 and self.done + 1 < self.stage.steps and "denoised" in tensors
         if not self.tick(self._preview(pipe, tensors["denoised"]) if shown else None):
@@ -220,9 +218,9 @@ class Ticker:
         seconds = self.chain.seconds + (0.0 if finished else self.seconds)
         return seconds / cost * ((1 - share) * self.stage.cost + self.later) if cost else None
 
-    def _preview(self, pipe: TextToVideoPipeline, denoised: torch.Tensor) -> Path:
+    def _preview(self, pipe: Any, denoised: torch.Tensor) -> Path:
         making = self.chain.making
-        frames = media.to_uint8(pipe.decode_latents(denoised)[0])
+        frames = media.glimpse(pipe, denoised)
         path = making.previews / f"{making.job_id}-{self.stage.name}-{self.done:04}.webp"
         media.write_preview(frames, self.stage.fps, path)
         return path

@@ -68,27 +68,30 @@ def check(request: ComparisonRequest, bench: Bench) -> None:
 
 
 def make(making: Making, bench: Bench) -> None:
-    """Fills the wall: first with what the history has, then clip by clip. Returns early once `making.stop` is set."""
+    """Fills the wall model by model: first with what the history has, then clip by clip. Returns early once `making.stop` is set."""
     assert isinstance(making.request, ComparisonRequest)
     shutil.rmtree(making.previews, ignore_errors=True)
-    with bench.pool.borrow(bench.settings.model_dir) as resident:
-        maker = text_to_video.ClipMaker(making, bench, resident)
-        wall = _Filling(making, bench, Reader.of(bench))
-        found = {
-            request: bench.history.find(request, fingerprint(maker.weights(request)))
-            for request in dict.fromkeys(cell.request for cell in wall.cells)
-        }
-        requests = sorted(found, key=lambda request: found[request] is None)  # those that are there come first
-        for i, request in enumerate(requests):
-            clip = found[request]
-            if making.stop.is_set():
-                return
-            if clip is None:
-                wall.now = i, request
-                clip = maker.make(requests, i, wall.tell)
-            if clip is None:
-                return
-            wall.put(clip)
+    wall = _Filling(making, bench, Reader.of(bench))
+    wanted = list(dict.fromkeys(cell.request for cell in wall.cells))
+    made: list[TextToVideoRequest] = []
+    for name in dict.fromkeys(request.model for request in wanted):
+        chosen = bench.choosing.model(name)
+        with bench.pool.borrow(chosen.path) as resident:
+            maker = text_to_video.ClipMaker(making, bench, resident, chosen)
+            found = {r: bench.history.find(r, fingerprint(maker.weights(r))) for r in wanted if r.model == name}
+            now = sorted(found, key=lambda request: found[request] is None)  # those that are there come first
+            requests = [*made, *now, *(request for request in wanted if request not in found and request not in made)]
+            for i, request in enumerate(now, start=len(made)):
+                clip = found[request]
+                if making.stop.is_set():
+                    return
+                if clip is None:
+                    wall.now = i, request
+                    clip = maker.make(requests, i, wall.tell)
+                if clip is None:
+                    return
+                wall.put(clip)
+        made += now
 
 
 class _Filling:

@@ -28,6 +28,7 @@ AxisField = Literal[
     "strength_schedule",
     "langevin_steps",
     "sampler",
+    "model",
     "tuned_steps",
     "structure",
     "base_strength",

@@ -31,13 +31,14 @@ from .jobs import Job, JobQueue, QueuedJob, State
 from .kinds import KINDS
 from .making import Bench, Making
 from .models import Models
-from .requests import ComparisonRequest, Request, TuningRequest
+from .requests import ComparisonRequest, Request, TuningRequest, model_of
 from .residency import Load, ModelPool
 from .room import ran_out
 from .settings import Settings
 from .shelf import Shelf
 from .sources import frame_of
 from .stages import MadeStage
+from .zero import LentGpu, on_zero_gpu, refused
 
 __all__ = ["Done", "Engine", "Event", "Failed", "Loading", "Queued", "QueuedJob", "StageStep", "Step", "Stopped"]
 
@@ -71,9 +72,10 @@ class Engine(Shelf):
         self._store = Store(settings.database)
         self.history = History(self._store, settings.data_dir)
         self.walls = Walls(self.history)
-        self.bench = Bench(settings, self.pool, self.history, self.walls, self._tell)
-        self.tuned_models = self.bench.tuned_models
         self.models = Models(settings, self._guarded)
+        self.bench = Bench(settings, self.pool, self.history, self.walls, self.models, self._tell)
+        self.tuned_models = self.bench.tuned_models
+        self.lent = LentGpu(self.bench, self._guarded) if on_zero_gpu() else None
         self._jobs = JobQueue(self._store, settings.max_queue)
         self._jobs.recover()
 
@@ -115,7 +117,10 @@ class Engine(Shelf):
         """
         KINDS[request.kind].check(request, self.bench)
         media.check_folder(self.settings.data_dir)
-        job_id = self._jobs.add(request)
+        with self._changed:  # nobody takes it before it is known whose it is
+            job_id = self._jobs.add(request)
+            if self.lent:
+                self.lent.submitted(job_id)
         self._tell()
         return job_id
 
@@ -133,7 +138,7 @@ class Engine(Shelf):
             case State.QUEUED:
                 return Queued(job_id, self._jobs.position(job_id))
             case State.RUNNING:
-                return Loading(job_id, self._model_name)
+                return Loading(job_id, self._model_of(job.request))
             case State.DONE:
                 return Done(job_id, self._clips(job))
             case State.STOPPED:
@@ -256,9 +261,9 @@ class Engine(Shelf):
 
     # -- The worker ---------------------------------------------------------------------------------------------------
 
-    @property
-    def _model_name(self) -> str:
-        return self.settings.model_dir.name
+    def _model_of(self, request: Request) -> str:
+        """What is loaded for it, for people."""
+        return model_of(request) or self.settings.model_dir.name
 
     def _picture(self, job: Job) -> Path | None:
         event = self._live.get(job.id)
@@ -293,7 +298,7 @@ class Engine(Shelf):
         return self._changed.wait_for(lambda: self._version != seen or self._closing, timeout)
 
     def _work(self) -> None:
-        if self.settings.warm_up:
+        if self.settings.warm_up and not self.lent:
             self._guarded("warming up", self._warm_up)
         while not self._closing:
             with self._changed:
@@ -315,7 +320,7 @@ class Engine(Shelf):
             if self._closing or (job := self._jobs.take()) is None:
                 return None
             self._active = Making(job.id, job.request, self.settings)
-            self._live[job.id] = Loading(job.id, self._model_name)
+            self._live[job.id] = Loading(job.id, self._model_of(job.request))
             return self._active
 
     def _run(self, making: Making) -> None:
@@ -338,7 +343,10 @@ class Engine(Shelf):
         self._tell(lost)
 
     def _make(self, making: Making) -> None:
-        KINDS[making.request.kind].make(making, self.bench)
+        if self.lent:
+            self.lent.make(making)
+        else:
+            KINDS[making.request.kind].make(making, self.bench)
 
     def _warm_up(self) -> None:
         with self.pool.borrow(self.settings.model_dir):
@@ -364,5 +372,7 @@ class Engine(Shelf):
         if ran_out(error):
             self.pool.free_cache()
             return OutOfMemory("The device has too little memory for this video.", "Ask for fewer frames, or close other programs.")
+        if not_lent := refused(error):
+            return not_lent
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return JobError(f"Something unexpected happened ({said}).", "Try again; the log in the data folder has the details.")

@@ -42,7 +42,8 @@ def must_be_visible(text: str) -> str:
 
 
 def must_be_sampler(name: str) -> str:
-    if name not in SAMPLERS:
+    """One of ours, or nothing, which is the model's own way."""
+    if name and name not in SAMPLERS:
         raise ValueError(f"choose one of {', '.join(SAMPLERS)}")
     return name
 

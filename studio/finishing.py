@@ -64,7 +64,7 @@ def check(request: FinishingRequest, bench: Bench) -> None:
     clip = shape_of(request.source, bench)
     if request.frames != clip.frames:
         raise InvalidInput(f"The clip {request.source!r} has {clip.frames:,} frames, not {request.frames:,}.", "Say how many it has.")
-    if not (request.longer or request.smoother > 1 or request.steadier or request.sharper):
+    if not request.asks:
         raise InvalidInput("Nothing was asked for.", "Make the clip longer, smoother, steadier or sharper.")
     finishing_stages.check(request, Shape(clip.frames, request.fps, clip.width, clip.height), bench)
 
@@ -84,4 +84,4 @@ def make(making: Making, bench: Bench) -> None:
         made = chain.run(plan)
     if made is not None:
         weights = {file: found for stage in plan for file, found in stage.weights.items()}
-        save(making.job_id, request, made, weights, bench, {request.source: pixels_hash(clip.frames)})
+        save(making.job_id, request, made, weights, bench, bench.choosing.model(""), {request.source: pixels_hash(clip.frames)})

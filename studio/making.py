@@ -15,8 +15,10 @@ from pipelines.errors import InvalidInput
 
 from . import __version__
 from .cells import Walls
+from .choosing import Choosing
 from .events import Event
 from .history import History
+from .models import Models
 from .requests import Request
 from .residency import ModelPool
 from .settings import Settings
@@ -51,6 +53,7 @@ class Bench:
         pool: the models.
         history: takes the videos.
         walls: takes the cells of comparisons.
+        models: those that are here.
         tell: takes events.
     """
 
@@ -58,7 +61,13 @@ class Bench:
     pool: ModelPool
     history: History
     walls: Walls
+    models: Models
     tell: Tell
+
+    @property
+    def choosing(self) -> Choosing:
+        """Which model a request means."""
+        return Choosing(self.models)
 
     @property
     def tuned_models(self) -> TunedModels:

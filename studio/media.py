@@ -24,6 +24,7 @@ from pipelines.errors import InvalidInput, StorageError
 
 KEY_EVERY = 12  # frames: any frame is found by decoding at most so many, which keeps stepping and the wall quick
 SHOWN_SIDE = 256  # pixels: clips smaller than this are enlarged
+PREVIEW_SIDE = 384  # pixels: previews of larger clips are thinned
 EVERY_FRAME = ["-map", "0:v:0", "-fps_mode", "passthrough"]  # neither doubled nor dropped for the sake of a rate
 MIN_FREE_BYTES = 64 * 2**20
 REMEDY = "Check that the folder is writable and has free space, or choose another with --data."
@@ -183,6 +184,14 @@ def write_thumbnail(frames: np.ndarray, path: Path) -> None:
 def to_uint8(frames: np.ndarray) -> np.ndarray:
     """Float in [0, 1] to uint8, rounded."""
     return (frames * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def glimpse(pipe: Any, denoised: Any) -> np.ndarray:
+    """What a preview shows of latents (1, c, f, h, w), uint8 (f, h, w, 3): all frames, or the few that a large model's decoder gives at
+    once; of large frames, every second or fourth pixel."""
+    frames = to_uint8((pipe.preview if hasattr(pipe, "preview") else pipe.decode_latents)(denoised)[0])
+    stride = max(1, max(frames.shape[1:3]) // PREVIEW_SIDE)
+    return np.ascontiguousarray(frames[:, ::stride, ::stride])
 
 
 def check_folder(folder: Path) -> None:

@@ -6,13 +6,15 @@ Li et al., "VideoGen", arXiv 2309.00398; the stages are those of `pipelines.refe
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.checkpoints import read_defaults
 from pipelines.errors import InvalidInput, UnsupportedFrames
 
-from . import finishing_stages
+from . import ability, animation, finishing_stages
+from .animation import PICTURE_COST
 from .chain import Chain, Planned
+from .choosing import Chosen
 from .finishing_stages import Drawing, Shape, Workshop, check_takes_frames
 from .making import Bench, Making
 from .requests import ReferenceRequest
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from .chain import Ticker
-
-PICTURE_COST = 0.2  # of a picture, compared with a clip: small as it is, each step has work that does not shrink
+    from .places import Resident
 
 
 def check(request: ReferenceRequest, bench: Bench) -> None:
@@ -36,16 +37,29 @@ def check(request: ReferenceRequest, bench: Bench) -> None:
         JobError: when the clip that a picture comes from is gone.
         WeightsMissing: when the model lacks a network.
     """
-    model, own = bench.settings.model_dir, read_defaults(bench.settings.model_dir)
-    fewest = max(own.min_frames, 3 if request.last_picture else 2)
-    if not fewest <= request.frames <= own.max_frames:
-        raise UnsupportedFrames(f"{request.frames} frames were asked for.", f"This model makes {fewest} to {own.max_frames} frames here.")
-    check_takes_frames(model)
-    if not request.picture and own.min_frames > 1:
-        raise InvalidInput(f"The model {model.name!r} draws no single pictures.", "Give a reference image.")
+    chosen = bench.choosing.model(request.model)
+    if animation.animates(chosen):
+        animation.check(request, chosen, bench)
+    else:
+        check_given_frames(request, chosen, bench)
+    size = chosen.size(request.width, request.height)
     for source in given(request).values():
-        bench.sources.picture(source)
-    finishing_stages.check(request, Shape(request.frames, request.fps, own.width, own.height), bench)
+        bench.sources.picture(source, size)
+    finishing_stages.check(request, Shape(request.frames, request.fps, *size), bench)
+
+
+def check_given_frames(request: ReferenceRequest, chosen: Chosen, bench: Bench) -> None:
+    """Refuses what a model that takes given frames cannot make; raises as `check`."""
+    can, own = chosen.capabilities, chosen.size(0, 0)
+    fewest = max(can.frames.least, 3 if request.last_picture else 2)
+    if not fewest <= request.frames <= can.frames.most:
+        raise UnsupportedFrames(f"{request.frames} frames were asked for.", f"This model makes {fewest} to {can.frames.most} frames here.")
+    check_takes_frames(chosen.path)
+    if not request.picture and can.frames.least > 1:
+        raise InvalidInput(f"The model {chosen.title!r} draws no single pictures.", "Give a reference image.")
+    if (asked := chosen.size(request.width, request.height)) != own:
+        raise InvalidInput(f"The size is {asked[0]} x {asked[1]} pixels.", f"This model brings pictures of {own[0]} x {own[1]} to life.")
+    ability.check(request, chosen, bench.choosing, with_picture=True)
 
 
 def given(request: ReferenceRequest) -> dict[str, str]:
@@ -55,21 +69,45 @@ def given(request: ReferenceRequest) -> dict[str, str]:
 
 
 def make(making: Making, bench: Bench) -> None:
-    """Makes the clip stage by stage. Returns early once `making.stop` is set; what is finished by then stays."""
+    """Makes the clip stage by stage. Returns early once `making.stop` is set; what is finished by then stays.
+
+    Another model than the studio's own makes the motion; what comes after it is made by the studio's networks, whatever made the motion.
+    """
     request = making.request
     assert isinstance(request, ReferenceRequest)
+    chosen = bench.choosing.model(request.model)
+    size, notes = chosen.size(request.width, request.height), [""]
     chain = Chain(making, bench, request.seed)
-    pictures = {name: bench.sources.picture(source)[None] for name, source in given(request).items()}
+    pictures = {name: bench.sources.picture(source, size)[None] for name, source in given(request).items()}
     for name, pixels in pictures.items():
         chain.give(name, pixels, request.fps)
-    with bench.pool.borrow(bench.settings.model_dir) as resident:
-        workshop = Workshop(resident, bench.pool.finishers(resident, bench.settings.model_dir), drawing_of(request))
-        plan = plan_of(request, workshop)
+    motion = Shape(request.frames, request.fps, *size)
+    with bench.pool.borrow(chosen.path) as resident:
+        plan = begun(request, resident, chosen, bench, notes)
+        if chosen.own:
+            plan += workshop_of(request, resident, chosen.path, bench).plan(request, "motion", motion)
         made = chain.run(plan)
+    if made is not None and not chosen.own and request.asks:
+        with bench.pool.borrow(bench.settings.model_dir) as resident:
+            plan += workshop_of(request, resident, bench.settings.model_dir, bench).plan(request, "motion", motion)
+            made = chain.run(plan)
     if made is not None:
         weights = {file: found for stage in plan for file, found in stage.weights.items()}
         made_from = {source: pixels_hash(pictures[name]) for name, source in given(request).items()}
-        save(making.job_id, request, made, weights, bench, made_from)
+        save(making.job_id, request, made, weights, bench, chosen, made_from, notes[0])
+
+
+def workshop_of(request: ReferenceRequest, resident: Resident, path: Path, bench: Bench) -> Workshop:
+    """The stages that networks beside a borrowed model make."""
+    return Workshop(resident, bench.pool.finishers(resident, path), drawing_of(request))
+
+
+def begun(request: ReferenceRequest, resident: Resident, chosen: Chosen, bench: Bench, notes: list[str]) -> list[Planned]:
+    """The stages up to the motion that are not given, made by the borrowed model; `notes` takes what was done for want of memory."""
+    if animation.animates(chosen):
+        return animation.Animation(request, drawing_of(request), resident, chosen, bench, notes).plan()
+    workshop = workshop_of(request, resident, chosen.path, bench)
+    return [*([] if request.picture else [_picture(request, workshop)]), _motion(request, workshop)]
 
 
 def drawing_of(request: ReferenceRequest) -> Drawing:
@@ -80,18 +118,10 @@ def drawing_of(request: ReferenceRequest) -> Drawing:
         steps=request.steps,
         negative_prompt=request.negative_prompt,
         guidance_scale=request.guidance_scale,
-        sampler=request.sampler,
+        sampler=request.sampler or None,
         noise_kind=request.noise_kind,
         noise_alpha=request.noise_alpha,
     )
-
-
-def plan_of(request: ReferenceRequest, workshop: Workshop) -> list[Planned]:
-    """All stages that are not given."""
-    own = workshop.defaults
-    plan = [] if request.picture else [_picture(request, workshop)]
-    motion = Shape(request.frames, request.fps, own.width, own.height)
-    return [*plan, _motion(request, workshop), *workshop.plan(request, "motion", motion)]
 
 
 def _picture(request: ReferenceRequest, workshop: Workshop) -> Planned:

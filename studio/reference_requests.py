@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipelines.defaults import MOST_FRAMES
 
 from .fields import Text, must_be_sampler, must_be_visible
+from .model_fields import MOST_DRAWN, Height, LoraName, LoraStrength, ModelName, Width
 from .video_request import MAX_PROMPT, SEEDS, NoiseKind, TextToVideoRequest
 
 SmoothWay = Literal["learned", "optical", "network"]
@@ -74,6 +75,11 @@ class Finishing(BaseModel):
     )
     sharper: bool = Field(False, title="Sharper", description="Twice the width and height, by a small diffusion network (Make-A-Video).")
 
+    @property
+    def asks(self) -> bool:
+        """Whether anything is to be done."""
+        return bool(self.longer or self.smoother > 1 or self.steadier or self.sharper)
+
 
 class ReferenceRequest(Finishing):
     """A reference image brought to life, and finished."""
@@ -96,7 +102,7 @@ class ReferenceRequest(Finishing):
         le=4,
     )
     frames: int = Field(
-        16, title="Length", description="How many frames the motion has.", ge=2, le=32, json_schema_extra={"unit": "frames"}
+        16, title="Length", description="How many frames the motion has.", ge=2, le=MOST_DRAWN, json_schema_extra={"unit": "frames"}
     )
     fps: float = Field(
         8.0,
@@ -118,7 +124,7 @@ class ReferenceRequest(Finishing):
         3.0, title="Guidance", description="How strongly the prompt is followed; 1 is none and runs in half the time.", ge=1, le=30
     )
     sampler: Annotated[str, AfterValidator(must_be_sampler)] = Field(
-        "ddim", title="Sampler", description="How noise is turned into video step by step."
+        "ddim", title="Sampler", description="How noise is turned into video step by step; empty is the model's own way."
     )
     noise_kind: NoiseKind = Field(
         "progressive", title="Noise prior", description="How the noise of the frames is related (PYoCo, section 4)."
@@ -126,6 +132,12 @@ class ReferenceRequest(Finishing):
     noise_alpha: float = Field(
         2.0, title="Noise alpha", description="How strongly the frames' noise is correlated (PYoCo's alpha); 0 is not at all.", ge=0, le=100
     )
+
+    model: ModelName = ""
+    width: Width = 0
+    height: Height = 0
+    lora: LoraName = ""
+    lora_strength: LoraStrength = 1.0
 
     @property
     def headline(self) -> str:

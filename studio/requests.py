@@ -61,6 +61,7 @@ __all__ = [
     "TuningRequest",
     "axis_value",
     "edited",
+    "model_of",
     "parse_clip_request",
     "parse_request",
     "parse_text_to_video",
@@ -77,6 +78,12 @@ KINDS: dict[str, type[Any]] = {
     "reference": ReferenceRequest,
     "finishing": FinishingRequest,
 }
+
+
+def model_of(request: Request) -> str:
+    """The model that a job begins with, as requests name it; "" is the studio's own."""
+    first = request.base if isinstance(request, ComparisonRequest) else request
+    return str(getattr(first, "model", ""))
 
 
 def parse_clip_request(source: str | bytes | Mapping[str, Any]) -> ClipRequest:

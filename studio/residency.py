@@ -6,37 +6,30 @@ import hashlib
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from pipelines import families
+from pipelines.checkpoints import weight_hashes
 from pipelines.domain_models import DomainModel
 from pipelines.memory import Job
 
+from . import parts
+from .places import Places, Resident, ResidentModel, Stamps, least_bytes, stamps_of, weight_bytes
 from .room import Room, available_bytes
 
 if TYPE_CHECKING:
     from pipelines.finishers import Finishers
     from pipelines.inflation import VideoUNet
-    from pipelines.text_to_video import TextToVideoPipeline
     from pipelines.tuned_network import Tuned
 
-Load = Callable[[Path, str], "TextToVideoPipeline"]
-Stamps = tuple[tuple[Path, int, int], ...]  # files, when they were changed, and their bytes
+Load = Callable[[Path, str], Any]
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ResidentModel:
-    """A loaded model: its folder's name, its parameters in bytes, and the hashes of its weight files."""
-
-    name: str
-    bytes: int
-    weights: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,29 +62,27 @@ class MemoryReport:
     total: int
 
 
-@dataclass(frozen=True)
-class Resident:
-    """A pipeline and what is known of it."""
-
-    pipe: TextToVideoPipeline
-    model: ResidentModel
-
-
 class ModelPool:
-    """Owner of all loaded models and of the device.
+    """Owner of all loaded models and of the device; `places` says which of them are there when there is too little room for all.
 
     Args:
         device: "auto", "cpu", "mps", "cuda" or "cuda:0"; resolved when the first model is loaded, for that needs torch.
-        load: (folder, device) -> pipeline; the default is `pipelines.checkpoints.load_text_to_video`.
+        load: (folder, device) -> pipeline; the default is `pipelines.families.load`, with the parts that are loaded already.
         available: (device, bytes that the model holds) -> bytes for a model and a job on it; the default asks the device.
+        spare: bytes of the machine's own memory that are free for what waits.
     """
 
-    def __init__(self, device: str = "auto", load: Load | None = None, available: Callable[[str, int], int] = available_bytes) -> None:
-        self.device = device
+    def __init__(
+        self,
+        device: str = "auto",
+        load: Load | None = None,
+        available: Callable[[str, int], int] = available_bytes,
+        spare: Callable[[], int] = lambda: psutil.virtual_memory().available,
+    ) -> None:
         self.loads = 0
         self.available = available
-        self._load = load or _load_text_to_video
-        self._resident: dict[Path, Resident] = {}
+        self._load = load
+        self._places = Places(device, lambda device, held: self.available(device, held), spare, self._drop_companions)
         self._domains: dict[tuple[Path, Path], ResidentDomain] = {}
         self._finishers: dict[Path, tuple[Stamps, ResidentFinishers]] = {}
         self._tuned: tuple[tuple[Path, int], Tuned] | None = None
@@ -99,7 +90,17 @@ class ModelPool:
         self._device_lock = threading.Lock()
 
     def __contains__(self, path: Path) -> bool:
-        return path in self._resident
+        return path in self._places.resident
+
+    @property
+    def device(self) -> str:
+        """Where models compute; what "auto" means is known once one is loaded."""
+        return self._places.device
+
+    @property
+    def moves(self) -> int:
+        """How often a model changed its place."""
+        return self._places.moves
 
     @contextmanager
     def borrow(self, path: Path) -> Iterator[Resident]:
@@ -109,9 +110,13 @@ class ModelPool:
             ModelError: when it cannot be loaded; the next borrower tries again.
         """
         with self._device_lock:
-            if path not in self._resident:
-                self._resident[path] = self._bring(path)
-            yield self._resident[path]
+            for gone in [each for each in self._places.resident if not each.exists()]:
+                self._places.forget(gone)
+            resident, stamps = self._places.resident.get(path), stamps_of(path)
+            if resident and resident.stamps != stamps:
+                self._places.forget(path)  # its files are others now
+                resident = None
+            yield self._places.used(path, resident or self._bring(path, stamps))
 
     def room(self, resident: Resident, path: Path, job: Job) -> Room:
         """How a job of that size can be made with the borrowed model.
@@ -124,7 +129,9 @@ class ModelPool:
         Raises:
             OutOfMemory: when it cannot.
         """
-        return Room(path, resident.pipe, job, self.available(self.device, resident.model.bytes))
+        self._places.make_room(path, least_bytes(path, self.device, job))
+        home = self.device if resident.model.waiting else None
+        return Room(path, resident.pipe, job, self._places.left(path), home)
 
     def domain(self, resident: Resident, base: Path, model: DomainModel) -> ResidentDomain:
         """A domain model beside the borrowed one, loaded once; one that was trained again meanwhile is loaded again.
@@ -184,7 +191,7 @@ class ModelPool:
 
     def resident(self) -> list[ResidentModel]:
         """What is loaded."""
-        return [resident.model for resident in list(self._resident.values())]
+        return [resident.model for resident in list(self._places.resident.values())]
 
     def memory(self) -> MemoryReport:
         """Memory of the device. Does not import torch: before the first model there is nothing of it to report."""
@@ -202,29 +209,43 @@ class ModelPool:
         if self.device.startswith("cuda"):
             import torch
 
-            torch.cuda.empty_cache()
+            try:
+                torch.cuda.empty_cache()
+            except RuntimeError as error:  # of a GPU that is lost there is nothing to be had back
+                log.warning("the GPU's memory could not be freed: %s", str(error).splitlines()[:1])
 
     def clear(self) -> None:
         """Forgets all models."""
         with self._device_lock:
-            self._resident.clear()
+            self._places.resident.clear()
             self._domains.clear()
             self._finishers.clear()
             self._tuned = None
         self.free_cache()
 
-    def _bring(self, path: Path) -> Resident:
-        from pipelines.checkpoints import weight_hashes
-        from pipelines.tuned_model import base_hash
-
-        self.device = resolve_device(self.device)
-        log.info("loading %s on %s", path, self.device)
+    def _bring(self, path: Path, stamps: Stamps) -> Resident:
+        """A model that is not loaded yet, with the parts that others have already; beside the device where it is too large for it."""
+        self._places.device = device = resolve_device(self.device)
+        log.info("loading %s on %s", path, device)
         weights = weight_hashes(path)
-        pipe = self._load(path, self.device)
+        fits = self._places.make_room(path, weight_bytes(path, device)) or device == "cpu"
+        if self._load:
+            pipe = self._load(path, device)
+        else:
+            others = [(other.prints, other.pipe) for other in self._places.resident.values() if not other.model.waiting]
+            pipe = _load(path, device if fits else "cpu", device, parts.common(path, weights, device, others) if fits else {})
         pipe.set_progress_bar_config(disable=True)
-        self._bases[path] = base_hash(pipe.unet)
+        self._bases[path] = _base(pipe)
         self.loads += 1
-        return Resident(pipe, ResidentModel(path.name, _bytes_of(pipe), weights))
+        held = parts.bytes_of(parts.parts_of(pipe).values())
+        return Resident(pipe, ResidentModel(path.name, held, weights, not fits), stamps, parts.prints(path, weights))
+
+    def _drop_companions(self, path: Path) -> None:
+        """What was loaded beside a model goes with it."""
+        for key in [key for key in self._domains if key[0] == path]:
+            del self._domains[key]
+        self._finishers.pop(path, None)
+        self._tuned = None
 
 
 def domain_weights(model: DomainModel) -> dict[str, str]:
@@ -252,19 +273,22 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def _load_text_to_video(path: Path, device: str) -> TextToVideoPipeline:
+def _load(path: Path, home: str, device: str, components: Mapping[str, Any]) -> Any:
+    """The model, in the precision of the device where it computes, wherever it is at home."""
     import diffusers
+    import torch
     import transformers
-
-    from pipelines.checkpoints import load_text_to_video
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    return load_text_to_video(path, device)
+    half = families.family_of(families.read_directory(path)).half
+    return families.load(path, home, None if home == device else getattr(torch, half), components)
 
 
-def _bytes_of(pipe: TextToVideoPipeline) -> int:
-    import torch
+def _base(pipe: Any) -> str:
+    """What tuned models call a model, where it can be tuned."""
+    from pipelines.inflation import VideoUNet
+    from pipelines.tuned_model import base_hash
 
-    modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    return sum(p.numel() * p.element_size() for module in modules for p in module.parameters())
+    network = getattr(pipe, "unet", None)
+    return base_hash(network) if isinstance(network, VideoUNet) else ""

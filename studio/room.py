@@ -6,23 +6,35 @@ frames = room.run(lambda note: ...)                  # `note` says what was done
 
 from __future__ import annotations
 
-import gc
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
-from pipelines.errors import OutOfMemory
-from pipelines.memory import RUNTIME, Form, Job, first_that_fits, forms, model_of
-
-if TYPE_CHECKING:
-    from pipelines.text_to_video import TextToVideoPipeline
+from pipelines.errors import DeviceLost, OutOfMemory
+from pipelines.memory import RUNTIME, Job, first_that_fits, forms, model_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+
+# What CUDA, HIP and their drivers say of a GPU that answers this process no more.
+LOST = (
+    "device-side assert",
+    "unspecified launch failure",
+    "illegal memory access",
+    "illegal instruction",
+    "misaligned address",
+    "launch timed out",
+    "device lost",
+    "gpu is lost",
+    "fallen off the bus",
+    "uncorrectable ecc error",
+    "hardware stack error",
+    "cuda error: unknown error",
+    "cuda error: all cuda-capable devices are busy or unavailable",
+)
 
 
 class Room:
@@ -30,20 +42,26 @@ class Room:
 
     Args:
         path: folder of the model.
-        pipe: the model, loaded.
+        model: the model, loaded: on the device, or waiting on the CPU where it does not fit as a whole.
         job: its size.
         available: bytes that the device has for the model and the job together.
+        device: to compute on; None is where the model is.
 
     Raises:
         OutOfMemory: when no form fits, with what the cheapest needs.
     """
 
-    def __init__(self, path: Path, pipe: TextToVideoPipeline, job: Job, available: int) -> None:
-        model, half = model_of(path), pipe.unet.dtype.itemsize == 2
-        can_tile = hasattr(pipe.vae, "enable_tiling")
-        offered = [form for form in forms(model, job, half) if self._possible(form, can_tile, half)]
-        first = first_that_fits(model, job, available, half, offered=offered)
-        self.pipe = pipe
+    def __init__(self, path: Path, model: Any, job: Job, available: int, device: str | None = None) -> None:
+        from pipelines.forms import denoisers, device_of, possible
+
+        self.model, self.device = model, device_of(model, device)
+        sizes, half = model_of(path), denoisers(model)[0].dtype.itemsize == 2
+        # Fewer frames are offered in words, where nothing else fits: nobody's video is made shorter unasked.
+        offered = [form for form in forms(sizes, job, half) if not form.frames and not possible(model, form)]
+        host: int | None = psutil.virtual_memory().available
+        if self.device.type == "cpu":  # where all parts are in the machine's own memory, whatever their turn
+            offered, host = [form for form in offered if form.offload == "none"], None
+        first = first_that_fits(sizes, job, available, half, host, offered)
         self.forms = offered[offered.index(first) :]
         self.notes = [""] if first is offered[0] else [f"{first.title}, for want of memory"]
         self.notes += [f"memory ran out: made again, {form.title}" for form in self.forms[1:]]
@@ -56,37 +74,28 @@ class Room:
 
         Raises:
             OutOfMemory: when it ran out in the last form that there is.
+            DeviceLost: when the GPU failed.
         """
+        from pipelines.forms import applied
+
         try:
-            with applied(self.pipe, self.forms[0]):
+            with applied(self.model, self.forms[0], self.device):
                 return make(self.notes[0])
         except (RuntimeError, MemoryError) as error:
+            if explained := lost(error):
+                raise explained from error
             if not ran_out(error) or len(self.forms) == 1:
                 raise
             log.warning("memory ran out (%s); once more, %s", str(error).splitlines()[:1], self.forms[1].title)
         # Outside the handler: what was computed hangs on the error, and goes with it.
         free()
-        with applied(self.pipe, self.forms[1]):
-            return make(self.notes[1])
-
-    @staticmethod
-    def _possible(form: Form, can_tile: bool, half: bool) -> bool:
-        return form.offload == "none" and not form.weight_bytes and (can_tile or not form.tiled) and (form.bytes == 2) == half
-
-
-@contextmanager
-def applied(pipe: TextToVideoPipeline, form: Form) -> Iterator[None]:
-    """The pipeline in that form until the end of the `with`."""
-    if not form.tiled:
-        yield
-        return
-    pipe.vae.enable_tiling()
-    pipe.vae.enable_slicing()  # frames one by one: the same pixels
-    try:
-        yield
-    finally:
-        pipe.vae.disable_tiling()
-        pipe.vae.disable_slicing()
+        try:
+            with applied(self.model, self.forms[1], self.device):
+                return make(self.notes[1])
+        except RuntimeError as error:
+            if explained := lost(error):
+                raise explained from error
+            raise
 
 
 def ran_out(error: BaseException) -> bool:
@@ -94,6 +103,18 @@ def ran_out(error: BaseException) -> bool:
     if isinstance(error, OutOfMemory):
         return False  # was explained already
     return isinstance(error, MemoryError) or "out of memory" in str(error).lower() or "can't allocate memory" in str(error)
+
+
+def lost(error: BaseException) -> DeviceLost | None:
+    """What to say where an error means that the GPU itself failed; None where it means something else.
+
+    Whoever holds models on that GPU drops them: their weights cannot be read any more.
+    """
+    said = str(error).lower()
+    if not isinstance(error, RuntimeError) or not (sign := next((sign for sign in LOST if sign in said), "")):
+        return None
+    reason = sign.removeprefix("cuda error: ")
+    return DeviceLost(f"The GPU failed in the middle of this job ({reason}).", "Run it again; if that fails too, start the studio anew.")
 
 
 def available_bytes(device: str, held: int) -> int:
@@ -113,8 +134,6 @@ def available_bytes(device: str, held: int) -> int:
 
 def free() -> None:
     """Gives back what nothing holds any more."""
-    import torch
+    from pipelines import forms
 
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    forms.free()

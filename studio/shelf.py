@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from pipelines.checkpoints import read_defaults
 from pipelines.defaults import GenerationDefaults
 from pipelines.domain_models import DomainModel
 from pipelines.errors import StudioError
 
 from . import editing, finishing, media
+from .choosing import Chosen
 from .domain_training import keep_clips
 from .history import History
 from .making import Bench
@@ -34,7 +35,16 @@ class Shelf:
 
     def defaults(self) -> GenerationDefaults:
         """The model's own settings and limits, read without loading it."""
-        return read_defaults(self.settings.model_dir)
+        return self.chosen().defaults
+
+    def chosen(self, model: str = "") -> Chosen:
+        """The model that requests name so, "" being the studio's own; raises StudioError where it is not here, or cannot be used."""
+        return self.bench.choosing.model(model)
+
+    def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of a request, with those of its model where it says nothing; raises StudioError where the model is not here."""
+        name = values.get("model") or ""
+        return {**(self.chosen(name).settings() if isinstance(name, str) else {}), **values}
 
     def domain_models(self) -> list[DomainModel]:
         """Those that ship with the model, then a person's own."""
@@ -64,7 +74,7 @@ class Shelf:
         """Uploaded clips as a folder that a training can read now and after a restart."""
         return keep_clips(files, self.settings.data_dir)
 
-    def add_picture(self, path: str | Path) -> Kept:
+    def add_picture(self, path: str | Path, model: str = "") -> Kept:
         """Keeps a person's picture, cropped to the model's size; its name is a source for requests.
 
         Raises:
@@ -72,7 +82,7 @@ class Shelf:
             StorageError: when there is no room.
         """
         media.check_folder(self.settings.data_dir)
-        return self.bench.sources.add_picture(path)
+        return self.bench.sources.add_picture(path, self.chosen(model).size(0, 0))
 
     def add_clip(self, path: str | Path) -> Kept:
         """Keeps a person's clip, cropped to the model's size; its name is a source for requests.

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from pipelines.checkpoints import read_defaults
+from pipelines import families
 from pipelines.defaults import MOST_FRAMES
 from pipelines.errors import InvalidInput, StorageError
 from pipelines.pictures import read_picture
@@ -53,19 +53,19 @@ class Sources:
     @property
     def size(self) -> tuple[int, int]:
         """Width and height in the model's pixels."""
-        own = read_defaults(self.model_dir)
+        own = families.defaults(self.model_dir)
         return own.width, own.height
 
     # -- Taking in ----------------------------------------------------------------------------------------------------
 
-    def add_picture(self, path: str | Path) -> Kept:
-        """Keeps a picture, cropped to the model's size.
+    def add_picture(self, path: str | Path, size: tuple[int, int] | None = None) -> Kept:
+        """Keeps a picture, cropped to a width and height: the model's, unless others are given.
 
         Raises:
             InvalidInput: when it is none, or too large or small.
             StorageError: when there is no room.
         """
-        picture = read_picture(path, *self.size)
+        picture = read_picture(path, *(size or self.size))
         return Kept(self.keep_pixels(picture.pixels), picture.notes)
 
     def keep_pixels(self, pixels: np.ndarray) -> str:
@@ -95,8 +95,9 @@ class Sources:
 
     # -- Giving out ---------------------------------------------------------------------------------------------------
 
-    def picture(self, text: str) -> np.ndarray:
-        """The picture that a source names, at the model's size, uint8 (h, w, 3); of a clip, its first frame unless it says which.
+    def picture(self, text: str, size: tuple[int, int] | None = None) -> np.ndarray:
+        """The picture that a source names, at a width and height, the model's unless others are given, uint8 (h, w, 3); of a clip, its
+        first frame unless it says which.
 
         Raises:
             InvalidInput: when it is not there, or the clip has no such frame.
@@ -104,10 +105,10 @@ class Sources:
         """
         source = read_source(text)
         if source.file.endswith(".png"):
-            return read_picture(self._file(source.file), *self.size).pixels
+            return read_picture(self._file(source.file), *(size or self.size)).pixels
         frame = source.frame or 0
         frames = self.clip(text.partition("#")[0]).frames
-        return self._fitted(frame_of(frames, frame, text))
+        return fitted(frame_of(frames, frame, text), *(size or self.size))
 
     def clip(self, text: str) -> SourceClip:
         """The clip that a source names, in its own pixels: those of a model, not of the file, which may be enlarged.
@@ -153,11 +154,12 @@ class Sources:
     def _about(self, name: str) -> Path:
         return (self.folder / name).with_suffix(".json")
 
-    def _fitted(self, pixels: np.ndarray) -> np.ndarray:
-        width, height = self.size
-        if pixels.shape[:2] == (height, width):
-            return pixels
-        return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
+
+def fitted(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """A picture (h, w, 3) cut and scaled to a size; as it is where it has that size."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(ImageOps.fit(Image.fromarray(pixels), (width, height), Image.Resampling.LANCZOS))
 
 
 def read_source(text: str) -> Source:

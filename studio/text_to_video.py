@@ -14,13 +14,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.checkpoints import read_defaults
-from pipelines.errors import UnsupportedFrames
 from pipelines.memory import Job
 
-from . import editing, media
+from . import ability, editing, media
+from .choosing import Chosen
 from .events import Step
 from .history import ClipRecord
+from .loras import lora_weights, with_lora_of
 from .making import Bench, Making, Tell, fingerprint, versions
 from .requests import ClipRequest, TextToVideoRequest
 
@@ -36,17 +36,14 @@ if TYPE_CHECKING:
 
 
 def check(request: TextToVideoRequest, bench: Bench) -> None:
-    """Refuses what the resident model cannot make, before it is queued.
+    """Refuses what the model cannot make, before it is queued.
 
     Raises:
         UnsupportedFrames: when the model cannot make that many.
-        InvalidInput: when there is no such domain model or tuned model, or it does not fit the rest.
-        ModelError: when there is no model to ask.
+        InvalidInput: for what else it cannot do, and when there is no such domain model or tuned model, or it does not fit the rest.
+        ModelError: when there is no such model to ask, or it cannot be used.
     """
-    limits = read_defaults(bench.settings.model_dir)
-    if not limits.min_frames <= request.frames <= limits.max_frames:
-        remedy = f"This model makes {limits.min_frames} to {limits.max_frames} frames."
-        raise UnsupportedFrames(f"{request.frames} frames were asked for.", remedy)
+    ability.check_text_to_video(request, bench.choosing.model(request.model), bench.choosing)
     if request.domain_model:
         bench.domain_model(request.domain_model)
     if request.tuned_model:
@@ -61,20 +58,29 @@ def make(making: Making, bench: Bench) -> None:
     assert isinstance(making.request, TextToVideoRequest)
     shutil.rmtree(making.previews, ignore_errors=True)
     requests = [making.request.variation(seed) for seed in making.request.seeds]
-    with bench.pool.borrow(bench.settings.model_dir) as resident:
-        maker = ClipMaker(making, bench, resident)
+    chosen = bench.choosing.model(making.request.model)
+    with bench.pool.borrow(chosen.path) as resident:
+        maker = ClipMaker(making, bench, resident, chosen)
         for i in range(len(requests)):
             if maker.make(requests, i) is None:
                 return
 
 
 class ClipMaker:
-    """Makes single videos with the borrowed model; a comparison makes its cells with one, too."""
+    """Makes single videos with the borrowed model; a comparison makes its cells with one, too.
 
-    def __init__(self, making: Making, bench: Bench, resident: Resident) -> None:
+    Args:
+        making: the job.
+        bench: what it is made with.
+        resident: the borrowed model.
+        chosen: what is known of it.
+    """
+
+    def __init__(self, making: Making, bench: Bench, resident: Resident, chosen: Chosen) -> None:
         self.making = making
         self.bench = bench
         self.resident = resident
+        self.chosen = chosen
 
     def weights(self, request: TextToVideoRequest) -> dict[str, str]:
         """Weight files that decide what the request gives -> their hashes."""
@@ -83,7 +89,7 @@ class ClipMaker:
         if request.tuned_model:
             return editing.weights(request, self.resident, self.bench)
         own = domain_weights(self.bench.domain_model(request.domain_model)) if request.domain_model else {}
-        return {**self.resident.model.weights, **own}
+        return {**self.resident.model.weights, **own, **lora_weights(request, self.chosen, self.bench)}
 
     def make(self, requests: Sequence[TextToVideoRequest], index: int, tell: Tell | None = None) -> ClipRecord | None:
         """Makes and saves one of several videos; None when the job was stopped before it was whole.
@@ -100,34 +106,37 @@ class ClipMaker:
             progress = Progress(self.making, requests, index, tell or self.bench.tell, note)
             if request.tuned_model:
                 return editing.generate(request, self.resident, self.bench, progress)
-            return generate(self.resident.pipe, request, progress, self.domain(request))
+            return generate(self.resident.pipe, request, progress, self.chosen, self.domain(request))
 
-        frames = frames_of("") if request.shows == "source" else self.room(request).run(frames_of)
+        # Before the model takes a cheaper form: in eight bits it would take no LoRA.
+        with with_lora_of(request, self.resident, self.chosen, self.bench):
+            frames = frames_of("") if request.shows == "source" else self.room(request).run(frames_of)
         if self.making.stop.is_set():
             return None
-        return save(self.making.job_id, request, media.to_uint8(frames), self.weights(request), self.bench, note=said[0])
+        pixels = media.to_uint8(frames)
+        return save(self.making.job_id, request, pixels, self.weights(request), self.bench, self.chosen, note=said[0])
 
     def room(self, request: TextToVideoRequest) -> Room:
         """How the video can be made with the memory there is; raises OutOfMemory when it cannot."""
-        own = self.resident.pipe.defaults
-        job = Job(own.width, own.height, request.frames, guided=request.guidance_scale > 1)
-        return self.bench.pool.room(self.resident, self.bench.settings.model_dir, job)
+        job = Job(*self.chosen.size(request.width, request.height), request.frames, guided=request.guidance_scale > 1)
+        return self.bench.pool.room(self.resident, self.chosen.path, job)
 
     def domain(self, request: TextToVideoRequest) -> ResidentDomain | None:
         """The domain model that the request names, loaded."""
         if not request.domain_model:
             return None
         model = self.bench.domain_model(request.domain_model)
-        return self.bench.pool.domain(self.resident, self.bench.settings.model_dir, model)
+        return self.bench.pool.domain(self.resident, self.chosen.path, model)
 
 
-def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: Any, domain: ResidentDomain | None = None) -> Any:
+def generate(pipe: Any, request: TextToVideoRequest, progress: Any, chosen: Chosen, domain: ResidentDomain | None = None) -> Any:
     """One video, float32 (f, h, w, 3) in [0, 1]; whatever is there when `progress` is told to stop.
 
     Args:
-        pipe: the resident model's.
+        pipe: the resident model's: a `TextToVideoPipeline` or a `VideoModel`.
         request: of one variation.
         progress: the pipeline's step callback.
+        chosen: what is known of the model.
         domain: the domain model of the request; the resident model is its prior.
     """
     import torch
@@ -138,14 +147,17 @@ def generate(pipe: TextToVideoPipeline, request: TextToVideoRequest, progress: A
     generator = torch.Generator("cpu").manual_seed(request.seed)
     if domain:
         pipe, progress = composed(pipe, request, progress, domain, generator, noise_prior)
+    width, height = chosen.size(request.width, request.height)
     output: Any = pipe(
         request.prompt,
         negative_prompt=request.negative_prompt or None,
+        height=height,
+        width=width,
         num_frames=request.frames,
         fps=request.fps,
         num_inference_steps=request.steps,
         guidance_scale=request.guidance_scale,
-        sampler=request.sampler,
+        sampler=request.sampler or None,
         noise_prior=noise_prior,
         generator=generator,
         callback_on_step_end=progress,
@@ -222,7 +234,7 @@ class Progress:
         self.preview: Path | None = None
         self.started = time.monotonic()
 
-    def __call__(self, pipe: TextToVideoPipeline, index: int, timestep: int, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def __call__(self, pipe: Any, index: int, timestep: int, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if self.making.stop.is_set():
             pipe._interrupt = True
             return {}
@@ -235,8 +247,8 @@ class Progress:
         self.tell(Step(self.making.job_id, step, request.steps, self.preview, seconds_left, *which, note=self.note))
         return {}
 
-    def _preview(self, pipe: TextToVideoPipeline, denoised: torch.Tensor, step: int) -> Path:
-        frames = media.to_uint8(pipe.decode_latents(denoised)[0])
+    def _preview(self, pipe: Any, denoised: torch.Tensor, step: int) -> Path:
+        frames = media.glimpse(pipe, denoised)
         path = self.making.previews / f"{self.making.job_id}-{self.index}-{self.request.seed}-{step:03}.webp"
         media.write_preview(frames, self.request.fps, path)
         return path
@@ -259,6 +271,7 @@ def save(
     pixels: np.ndarray,
     weights: dict[str, str],
     bench: Bench,
+    model: Chosen,
     made_from: dict[str, str] | None = None,
     note: str = "",
 ) -> ClipRecord:
@@ -267,13 +280,14 @@ def save(
     Args:
         pixels: uint8 (f, h, w, 3).
         weights: hashes of all weight files that made it.
+        model: that drew it.
         made_from: sources that it was made from -> hashes of their pixels.
         note: what was done for want of memory, which may show in the pixels.
     """
     clip_id = uuid.uuid4().hex[:12]
     slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:48].strip("-") or "video"
     path = bench.history.data_dir / "clips" / f"{datetime.now():%Y-%m-%d}" / f"{slug}-{request.seed}-{clip_id[:6]}.mp4"
-    provenance = {"versions": versions(), "model": bench.settings.model_dir.name, "weights": weights}
+    provenance = {"versions": versions(), "model": model.name or model.title, "family": model.family, "weights": weights}
     provenance |= ({"sources": made_from} if made_from else {}) | ({"note": note} if note else {})
     media.write_mp4(pixels, request.made_fps, path, request.model_dump_json(), provenance)
     media.write_thumbnail(pixels, path.with_suffix(".png"))

@@ -79,7 +79,10 @@ def check(request: TuningRequest, bench: Bench) -> None:
     Raises:
         InvalidInput: for a name that is taken, a clip that cannot be read or is too short, or a first edit that changes nothing.
     """
-    limits, record = read_defaults(bench.settings.model_dir), bench.tuned_models.find(slug(request.name))
+    chosen, record = bench.choosing.model(""), bench.tuned_models.find(slug(request.name))
+    limits = chosen.defaults
+    if not chosen.capabilities.can("one_shot"):
+        raise InvalidInput(f"The model {chosen.title!r} cannot be tuned on a clip.", chosen.capabilities.cannot["one_shot"])
     if record and (record.finished or not is_same(request, record.folder)):
         raise InvalidInput(f"There is a tuned model {record.name!r} already.", "Choose another name.")
     if not limits.min_frames <= request.frames <= limits.max_frames:

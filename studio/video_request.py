@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pipelines.samplers import SAMPLERS
 
 from .fields import Text, must_be_sampler, must_be_visible
+from .model_fields import MOST_DRAWN, Height, LoraName, LoraStrength, ModelName, Width
 
 NoiseKind = Literal["independent", "mixed", "progressive"]
 Composition = Literal["normalised", "paper"]
@@ -35,7 +36,9 @@ class TextToVideoRequest(BaseModel):
         ge=0,
         le=SEEDS - 1,
     )
-    frames: int = Field(16, title="Length", description="How many frames the video has.", ge=1, le=32, json_schema_extra={"unit": "frames"})
+    frames: int = Field(
+        16, title="Length", description="How many frames the video has.", ge=1, le=MOST_DRAWN, json_schema_extra={"unit": "frames"}
+    )
     fps: float = Field(
         8.0,
         title="Frame rate",
@@ -60,7 +63,10 @@ class TextToVideoRequest(BaseModel):
         le=30,
     )
     sampler: Annotated[str, AfterValidator(must_be_sampler)] = Field(
-        "ddim", title="Sampler", description="How noise is turned into video step by step.", json_schema_extra={"choices": list(SAMPLERS)}
+        "ddim",
+        title="Sampler",
+        description="How noise is turned into video step by step; empty is the model's own way.",
+        json_schema_extra={"choices": list(SAMPLERS)},
     )
     noise_kind: NoiseKind = Field(
         "progressive", title="Noise prior", description="How the noise of the frames is related (PYoCo, section 4)."
@@ -145,6 +151,12 @@ class TextToVideoRequest(BaseModel):
     shows: Shows = Field(
         "edit", title="Shows", description="Of a tuned model: an edit, its clip as the model reconstructs it, or the clip itself."
     )
+
+    model: ModelName = ""
+    width: Width = 0
+    height: Height = 0
+    lora: LoraName = ""
+    lora_strength: LoraStrength = 1.0
 
     @property
     def headline(self) -> str:

@@ -30,13 +30,14 @@ def serving(settings: Settings, seconds_per_step: float = 0.0) -> Iterator[tuple
 
 
 def slowed(seconds_per_step: float) -> Callable[[Path, str], Any]:
-    """Loads the model as always; each call of its network then takes a little longer."""
+    """Loads models as always; each call of their networks then takes a little longer."""
 
     def load(path: Path, device: str) -> Any:
-        from pipelines.checkpoints import load_text_to_video
+        from pipelines import families
 
-        pipe = load_text_to_video(path, device)
-        pipe.unet.register_forward_pre_hook(lambda *_: time.sleep(seconds_per_step))
+        pipe = families.load(path, device)
+        network = pipe.denoiser if hasattr(pipe, "denoiser") else pipe.unet
+        network.register_forward_pre_hook(lambda *_: time.sleep(seconds_per_step))
         return pipe
 
     return load

@@ -41,9 +41,15 @@ def choices() -> list[tuple[str, str]]:
     return [("Prompt words" if name == "prompt" else title(name), name) for name in AXES if name not in TUNING]
 
 
-def usual(name: str, domain_models: Sequence[str]) -> str:
-    """The values that a person most likely wants, as text."""
-    return ", ".join(domain_models) if name == "domain_model" else USUAL.get(name, "")
+def usual(name: str, domain_models: Sequence[str], models: Sequence[str] = ()) -> str:
+    """The values that a person most likely wants, as text.
+
+    Args:
+        domain_models: names of all.
+        models: names of all.
+    """
+    named = {"domain_model": domain_models, "model": models}
+    return ", ".join(named[name]) if name in named else USUAL.get(name, "")
 
 
 def parse(name: str, text: str, ends: Sequence[str] = ()) -> list[object]:

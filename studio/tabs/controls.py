@@ -11,10 +11,13 @@ from pydantic import BaseModel
 from pipelines.domain_models import DomainModel
 from pipelines.samplers import SAMPLERS
 
+from ..model_fields import OF_MODEL
 from ..requests import TUNING, TextToVideoRequest
 from .axes import LIST_HELP
+from .sliders import Slider
 
-NO_BETTER = ("seed", "picture_seed", "negative_prompt", "picture", "last_picture")  # fields whose values are not marked as changed
+NO_BETTER = ("seed", "picture_seed", "negative_prompt", "picture", "last_picture", "model")  # fields whose values are not marked as changed
+SAMPLER_CHOICES = [*((info.label, name) for name, info in SAMPLERS.items()), ("The model's own", "")]
 Updates = dict[Any, Any]
 
 
@@ -32,7 +35,7 @@ class Form:
         self,
         model: type[BaseModel] = TextToVideoRequest,
         prefix: str = "field",
-        without: Collection[str] = TUNING,
+        without: Collection[str] = (*TUNING, *OF_MODEL),
         defaults: Mapping[str, Any] | None = None,
     ) -> None:
         self.prefix = prefix
@@ -43,15 +46,17 @@ class Form:
         self.defaults |= defaults or {}
         self.marked = tuple(name for name in self.defaults if name not in NO_BETTER)
 
-    def differing(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The settings that differ from the default."""
-        return {name: values[name] for name in self.marked if values[name] != self.defaults[name]}
+    def differing(self, values: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """The settings that differ from the default: the form's, unless others are given."""
+        usual = defaults or self.defaults
+        return {name: values[name] for name in self.marked if values[name] != usual[name]}
 
-    def reset(self, fields: Mapping[str, Any], event: gr.EventData) -> Updates:
+    def reset(self, fields: Mapping[str, Any], event: gr.EventData, defaults: Mapping[str, Any] | None = None) -> Updates:
         """What a chip of a changed setting asks for: its default, or those of all that are marked."""
         data = dict(event._data or {})
         names = self.marked if data.get("do") == "reset-all" else [data["field"]]
-        return {fields[name]: self.defaults[name] for name in names}
+        usual = defaults or self.defaults
+        return {fields[name]: usual[name] for name in names}
 
     def common(self, name: str) -> dict[str, Any]:
         """What every control takes from its field."""
@@ -72,7 +77,7 @@ class Form:
         """
         field = self.schema[name]
         lowest, highest = limits or (field["minimum"], field["maximum"])
-        return gr.Slider(lowest, highest, self.defaults.get(name, field["default"]), step=step, buttons=["reset"], **self.common(name))
+        return Slider(lowest, highest, self.defaults.get(name, field["default"]), step=step, buttons=["reset"], **self.common(name))
 
     def number(self, name: str, step: float = 1) -> gr.Number:
         """Without limits of its own: a value out of range is refused in words above the Run button, not by Gradio's toast."""
@@ -94,13 +99,23 @@ class Form:
         return gr.Radio(choices, value=self.defaults[name], **shown)
 
     def sampler(self) -> gr.Dropdown:
-        choices = [(info.label, name) for name, info in SAMPLERS.items()]
         shown = self.common("sampler") | {"info": sampler_help(self.defaults["sampler"])}
-        return gr.Dropdown(choices, value=self.defaults["sampler"], filterable=False, **shown)
+        return gr.Dropdown(SAMPLER_CHOICES, value=self.defaults["sampler"], filterable=False, **shown)
 
     def domain_model(self, models: Sequence[DomainModel], value: str = "") -> gr.Dropdown:
         """Takes any name, so that a clip of a domain model that is gone is refused by the engine, in words."""
         return gr.Dropdown(domain_choices(models), value=value, allow_custom_value=True, **self.common("domain_model"))
+
+    def size(self) -> dict[str, Any]:
+        """Side by side."""
+        return {name: gr.Number(0, step=8, precision=0, min_width=100, **self.common(name)) for name in ("width", "height")}
+
+    def lora(self) -> dict[str, Any]:
+        """Takes any name, as the domain model does."""
+        return {
+            "lora": gr.Dropdown([("None", "")], value="", allow_custom_value=True, **self.common("lora")),
+            "lora_strength": self.slider("lora_strength", 0.05),
+        }
 
     def mixing(self) -> dict[str, Any]:
         """How a domain model and its prior are mixed, apart from the strength."""

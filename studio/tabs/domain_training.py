@@ -15,7 +15,7 @@ from ..fields import slug
 from ..requests import DomainTrainingRequest, parse_request
 from . import ACTIONS_JS, QUICK, Errand, controls, training_views, views
 from .following import Following
-from .stage_desk import IDLE_SECONDS
+from .stage_parts import IDLE_SECONDS
 
 KIND = "domain_training"
 FORM = controls.Form(DomainTrainingRequest, "training", without=())

@@ -17,7 +17,7 @@ from ..requests import RECONSTRUCTION, SOURCE, Request, TextToVideoRequest, edit
 from ..tuned_models import TunedRecord
 from . import ACTIONS_JS, QUICK, Errand, axes, controls, tuning_views, views
 from .errands import video_request
-from .stage_desk import IDLE_SECONDS
+from .stage_parts import IDLE_SECONDS
 from .wall_desk import WallDesk
 
 KIND = "edits"

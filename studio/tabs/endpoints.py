@@ -10,6 +10,7 @@ client.predict(
 client.predict(clip=gradio_client.handle_file("skier.mp4"), caption="a man is skiing", options={"name": "skier"}, api_name="/tune")
 client.predict(model="skier", edits=["man -> robot"], api_name="/edits")
 client.predict(prompt="a cat walks", picture=gradio_client.handle_file("cat.jpg"), options={"smoother": 2}, api_name="/reference")
+client.predict(prompt="a cat walks", model="Wan-AI/Wan2.1-T2V-1.3B-Diffusers", api_name="/text_to_video")
 client.predict(clip=gradio_client.handle_file("skier.mp4"), step="smoother", api_name="/finish")
 """
 
@@ -19,7 +20,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 import gradio as gr
 from gradio_client.utils import is_file_obj_with_meta
@@ -38,10 +39,10 @@ from ..requests import (
     FinishingRequest,
     ReferenceRequest,
     Request,
-    TextToVideoRequest,
+    model_of,
     parse_request,
-    parse_text_to_video,
 )
+from .signatures import request_of, with_fields
 
 Answer = dict[str, Any]
 
@@ -63,6 +64,7 @@ def render(engine: Engine) -> None:
         "stage_frame": (stage_frame(engine), "Keeps a frame of what a stage of a job made, to start from it."),
         "tuned_models": (tuned_models(engine), "The models that were tuned on a clip."),
         "domain_models": (domain_models(engine), "The domain models that can be put over the studio's model."),
+        "models": (models(engine), "The models that can be asked for by name, and the settings that each has unless told otherwise."),
         "status": (status(engine), "Where a job is now."),
         "stop": (stop(engine), "Stops a running job within a step, or takes a waiting one out of the queue."),
     }
@@ -72,7 +74,7 @@ def render(engine: Engine) -> None:
 
 def text_to_video(engine: Engine) -> Callable[..., Any]:
     def text_to_video(*values: Any) -> Iterator[Answer]:
-        yield from answers(engine, request_of(values))
+        yield from answers(engine, request_of(engine, values))
 
     return with_fields(text_to_video)
 
@@ -87,21 +89,21 @@ def answers(engine: Engine, request: Request) -> Iterator[Answer]:
 
 def comparison(engine: Engine) -> Callable[..., Any]:
     def comparison(base: dict, columns: dict, rows: dict | None = None) -> Iterator[dict]:  # type: ignore[type-arg]
-        yield from answers(engine, comparison_of(base, columns, rows))
+        yield from answers(engine, comparison_of(engine, base, columns, rows))
 
     return comparison
 
 
 def submit_comparison(engine: Engine) -> Callable[..., Any]:
     def submit_comparison(base: dict, columns: dict, rows: dict | None = None) -> str:  # type: ignore[type-arg]
-        return engine.submit(comparison_of(base, columns, rows))
+        return engine.submit(comparison_of(engine, base, columns, rows))
 
     return submit_comparison
 
 
-def comparison_of(base: Answer, columns: Answer, rows: Answer | None) -> Request:
+def comparison_of(engine: Engine, base: Answer, columns: Answer, rows: Answer | None) -> Request:
     """Columns and rows are {"field": a setting, "values": [...]}; the base has the settings that all clips share."""
-    return parse_request({"kind": "comparison", "base": base, "columns": columns, "rows": rows or None})
+    return parse_request({"kind": "comparison", "base": engine.completed(base), "columns": columns, "rows": rows or None})
 
 
 def tune(engine: Engine) -> Callable[..., Any]:
@@ -172,13 +174,14 @@ def submit_reference(engine: Engine) -> Callable[..., Any]:
 
 def reference_of(engine: Engine, prompt: str, picture: Answer | None, last: Answer | None, options: Answer | None) -> Request:
     """Pictures are files, {"id": of a video, "frame": 7}, or {"name": what the studio keeps}; without one the first is drawn."""
-    values = {"kind": "reference", **(options or {}), "prompt": prompt}
-    parse_request(values)  # what is wrong is said before anything is kept
-    return parse_request(values | {"picture": picture_of(engine, picture), "last_picture": picture_of(engine, last)})
+    values = {"kind": "reference", **engine.completed(options or {}), "prompt": prompt}
+    model = model_of(parse_request(values))  # what is wrong is said before anything is kept
+    given = {"picture": picture_of(engine, picture, model), "last_picture": picture_of(engine, last, model)}
+    return parse_request(values | given)
 
 
-def picture_of(engine: Engine, picture: Answer | None) -> str:
-    """The source of a request."""
+def picture_of(engine: Engine, picture: Answer | None, model: str) -> str:
+    """The source of a request, at the size of the model that it names."""
     if not picture:
         return ""
     if "id" in picture:
@@ -186,7 +189,7 @@ def picture_of(engine: Engine, picture: Answer | None) -> str:
     if "name" in picture:
         return str(picture["name"])
     if is_file_obj_with_meta(picture):
-        return engine.add_picture(picture["path"]).name
+        return engine.add_picture(picture["path"], model).name
     raise InvalidInput(f"The picture is {shown(picture)}.", "Give a file, or the id of a video and a frame.")
 
 
@@ -237,9 +240,16 @@ def domain_models(engine: Engine) -> Callable[..., Any]:
     return domain_models
 
 
+def models(engine: Engine) -> Callable[..., Any]:
+    def models() -> list:  # type: ignore[type-arg]
+        return [{"name": name, "title": title, **engine.chosen(name).settings()} for title, name in engine.bench.choosing.models_here()]
+
+    return models
+
+
 def submit(engine: Engine) -> Callable[..., Any]:
     def submit(*values: Any) -> str:
-        return engine.submit(request_of(values))
+        return engine.submit(request_of(engine, values))
 
     return with_fields(submit, str)
 
@@ -257,25 +267,6 @@ def stop(engine: Engine) -> Callable[..., Any]:
         return answer(engine.status(job_id), engine)
 
     return stop
-
-
-def with_fields(function: Callable[..., Any], returns: type = dict) -> Callable[..., Any]:
-    """Gives a function of `*values` the request's fields as its parameters; Gradio reads names, types and defaults from there."""
-    hints = {name: hint for name, hint in get_type_hints(TextToVideoRequest).items() if name in field_names()}
-    defaults = {name: field.default for name, field in TextToVideoRequest.model_fields.items() if not field.is_required()}
-    kind, empty = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.empty
-    parameters = [inspect.Parameter(name, kind, default=defaults.get(name, empty), annotation=hint) for name, hint in hints.items()]
-    function.__signature__ = inspect.Signature(parameters, return_annotation=returns)  # type: ignore[attr-defined]
-    function.__annotations__ = {**hints, "return": returns}
-    return function
-
-
-def field_names() -> list[str]:
-    return [name for name in TextToVideoRequest.model_fields if name != "kind"]
-
-
-def request_of(values: tuple[Any, ...]) -> TextToVideoRequest:
-    return parse_text_to_video(dict(zip(field_names(), values, strict=True)))
 
 
 def refusing(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -36,7 +36,12 @@ def settings(request: ClipRequest, size: str = "") -> dict[str, str]:
 
 def drawn(request: TextToVideoRequest) -> dict[str, str]:
     """What decides a video that is drawn from its prompt."""
-    return {"seed": f"seed {request.seed}"} | sampled(request) | mixture(request)
+    return {"model": named(request), "seed": f"seed {request.seed}"} | sampled(request) | mixture(request)
+
+
+def named(request: TextToVideoRequest | ReferenceRequest) -> str:
+    """The model, where it is not the studio's own."""
+    return f"model {request.model}" if request.model else ""
 
 
 def sampled(request: TextToVideoRequest | ReferenceRequest) -> dict[str, str]:
@@ -46,10 +51,11 @@ def sampled(request: TextToVideoRequest | ReferenceRequest) -> dict[str, str]:
         "fps": f"{request.fps:g} fps",
         "steps": plural(request.steps, "step"),
         "guidance_scale": f"guidance {request.guidance_scale:g}",
-        "sampler": SAMPLERS[request.sampler].label,
+        "sampler": SAMPLERS[request.sampler].label if request.sampler else "",
         "noise_kind": f"{request.noise_kind} noise",
         "noise_alpha": "" if request.noise_kind == "independent" else f"alpha {request.noise_alpha:g}",
         "negative_prompt": f"without {request.negative_prompt}" if request.negative_prompt else "",
+        "lora": f"LoRA {request.lora}, {request.lora_strength:g}" if request.lora else "",
     }
 
 
@@ -94,6 +100,7 @@ def mixture(request: TextToVideoRequest) -> dict[str, str]:
 def referred(request: ReferenceRequest) -> dict[str, str]:
     """What decides a picture that was brought to life."""
     return {
+        "model": named(request),
         "picture": f"from {source(request.picture)}" if request.picture else f"drawn picture, seed {request.picture_seed}",
         "reference_strength": f"reference strength {request.reference_strength:g}",
         "last_picture": f"ends at {source(request.last_picture)}" if request.last_picture else "",

@@ -12,7 +12,7 @@ from pipelines.errors import JobError, StudioError
 from ..engine import Engine
 from ..events import FINAL, Event
 from . import views
-from .stage_desk import BUSY_SECONDS, IDLE_SECONDS
+from .stage_parts import BUSY_SECONDS, IDLE_SECONDS
 
 Updates = dict[Any, Any]
 

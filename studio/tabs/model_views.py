@@ -8,6 +8,7 @@ from html import escape
 from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel
 from pipelines.families import FAMILIES, FEATURES
 
+from ..choosing import alone
 from ..downloads import size_text
 from ..fetching import Fetch
 from ..models import ModelHere
@@ -35,7 +36,6 @@ CAN = {
     "one_shot": "One-shot tuning",
 }
 BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
-RUN_BY_TABS = ("studio", "stable-diffusion")  # families that `checkpoints.load_text_to_video` loads
 ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
 
 
@@ -146,9 +146,11 @@ def _use(one: ModelHere) -> str:
     """How it is run; nothing of the model that is running."""
     if one.origin == "studio" or not isinstance(one.about, DescribedModel):
         return ""
-    said = "The tabs do not run this family; from Python, pipelines.families.load does."
-    if one.about.family in RUN_BY_TABS:
-        said = f"To use it in all tabs, start the studio with --model {one.path}"
+    if alone(one):
+        return '<p class="line">A motion module alone; the tabs run directories that have its base as well.</p>'
+    said = "Choose it at the top of the page."
+    if one.about.capabilities.can("one_shot"):
+        said += f" To tune it on a clip, start the studio with --model {one.path}"
     return f'<p class="line">{escape(said)}</p>'
 
 

@@ -12,13 +12,10 @@ from pipelines.errors import StudioError
 
 from ..engine import Engine
 from . import ACTIONS_JS, QUICK, model_views, views
-from .stage_desk import BUSY_SECONDS
+from .stage_parts import BUSY_SECONDS
 
 Updates = dict[Any, Any]
-CATALOG_HINT = (
-    "The tabs run the model that the studio was started with: its own, or Stable Diffusion 1.x and 2.x. "
-    "The other families are loaded from Python, by pipelines.families."
-)
+CATALOG_HINT = "What is here can be chosen at the top of the page, for the tabs of text to video and of reference images."
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def render(tabs: gr.Tabs, errand: gr.Textbox, model_dir: Path, frame_limits: tup
     return Components(first, second)
 
 
-def listen(ui: Components, engine: Engine, page: gr.Blocks) -> None:
-    """Connects both parts."""
-    tuning.listen(ui.tuning, engine, page, ui.edits.errand)
+def listen(ui: Components, engine: Engine, page: gr.Blocks, chooser: gr.Dropdown) -> None:
+    """Connects both parts; `chooser` has the model in the header."""
+    tuning.listen(ui.tuning, engine, page, ui.edits.errand, chooser)
     edits.listen(ui.edits, engine, page)

@@ -49,15 +49,16 @@ def render(name: str, title: str, empty: str) -> Slot:
     return Slot(source, shown, frame, file, picks, gr.State({}), empty)
 
 
-def listen(slot: Slot, engine: Engine) -> None:
-    """Connects the place; its `picks` are drawn by whoever looks at the history."""
+def listen(slot: Slot, engine: Engine, model: gr.Dropdown) -> None:
+    """Connects the place; its `picks` are drawn by whoever looks at the history, and `model` has the one that will see the picture."""
     place = Place(slot, engine)
     pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
-    slot.file.upload(place.dropped, [slot.file, slot.source, slot.notes], [slot.source, *place.shown, slot.notes, slot.file], **QUICK)
+    seen = [slot.source, slot.notes, model]
+    slot.file.upload(place.dropped, [slot.file, *seen], [slot.source, *place.shown, slot.notes, slot.file], **QUICK)
     slot.picks.click(place.taken, None, [slot.source], **pressed)
     slot.shown.click(place.removed, None, [slot.source], **pressed)
     slot.frame.input(place.moved, [slot.source, slot.frame], [slot.source], trigger_mode="always_last", **QUICK)
-    slot.source.change(place.drawn, [slot.source, slot.notes], place.shown, trigger_mode="always_last", **QUICK)
+    gr.on([slot.source.change, model.change], place.drawn, seen, place.shown, trigger_mode="always_last", **QUICK)
 
 
 class Place:
@@ -67,17 +68,17 @@ class Place:
         self.slot, self.engine = slot, engine
         self.shown = [slot.shown, slot.frame]
 
-    def dropped(self, file: str | None, text: str, notes: Notes) -> Updates:
+    def dropped(self, file: str | None, text: str, notes: Notes, model: str | None) -> Updates:
         """A picture is kept at once, so that it is still there when its turn comes; one that cannot be used says why."""
         if file is None:
             return {}
         try:
-            kept = self.engine.add_picture(file)
+            kept = self.engine.add_picture(file, model or "")
         except StudioError as error:
-            before = self.drawn(text, notes)
+            before = self.drawn(text, notes, model)
             return before | {self.slot.file: None, self.slot.shown: views.alert(str(error)) + before[self.slot.shown]}
         notes = {**notes, kept.name: kept.notes}
-        return self.drawn(kept.name, notes) | {self.slot.file: None, self.slot.source: kept.name, self.slot.notes: notes}
+        return self.drawn(kept.name, notes, model) | {self.slot.file: None, self.slot.source: kept.name, self.slot.notes: notes}
 
     def taken(self, event: gr.EventData) -> str:
         """The first frame of a clip."""
@@ -90,14 +91,14 @@ class Place:
         """Another frame of the same clip."""
         return f"clip:{source_of(text).clip}#{int(frame) - 1}" if text else ""
 
-    def drawn(self, text: str, notes: Notes) -> Updates:
+    def drawn(self, text: str, notes: Notes, model: str | None) -> Updates:
         """The picture as the model will see it, and the choice of a frame where it is one of several."""
         if not text:
             return {self.slot.shown: self.slot.empty, self.slot.frame: gr.Slider(visible=False)}
         try:
             source = source_of(text)
             count = self.engine.history.get(source.clip).frames if source.clip else 1
-            pixels = self.engine.bench.sources.picture(text)
+            pixels = self.engine.bench.sources.picture(text, self.engine.chosen(model or "").size(0, 0))
         except (StudioError, ValueError) as error:
             return {self.slot.shown: views.alert(str(error)) + removal(), self.slot.frame: gr.Slider(visible=False)}
         height, width = pixels.shape[:2]

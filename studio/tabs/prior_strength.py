@@ -15,9 +15,10 @@ from .. import wall
 from ..comparison import WallState
 from ..engine import Engine
 from ..requests import MIXING, TUNING, TextToVideoRequest, parse_request
-from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, views, wall_views
+from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, model_choice, views, wall_views
 from .errands import video_request
-from .stage_desk import IDLE_SECONDS
+from .model_choice import FollowsModel
+from .stage_parts import IDLE_SECONDS
 from .wall_desk import WallDesk
 
 KIND = "comparison"
@@ -34,6 +35,8 @@ class Components:
     tabs: gr.Tabs
     form: dict[str, Any]
     about: gr.HTML
+    words: gr.HTML
+    about_model: gr.HTML
     unknown: gr.HTML
     note: gr.HTML
     changed: gr.HTML
@@ -48,6 +51,7 @@ class Components:
     clock: gr.Timer
     job: gr.State
     seen: gr.State
+    followed: gr.State
     draft: gr.BrowserState
     errand: gr.Textbox
 
@@ -55,6 +59,7 @@ class Components:
 def render(
     draft: gr.BrowserState,
     tabs: gr.Tabs,
+    chooser: gr.Dropdown,
     errand: gr.Textbox,
     model: str,
     domain_models: Sequence[DomainModel] = (),
@@ -63,7 +68,7 @@ def render(
     """Builds the tab's components, in reading order; see `text_to_video.render`. The draft is `controls.form_memory`'s."""
     with gr.Row(elem_classes="making"):
         with gr.Column(elem_classes="controls", scale=0, min_width=300):
-            form, parts = _render_controls(model, domain_models, frame_limits)
+            form, parts = _render_controls(chooser, model, domain_models, frame_limits)
         with gr.Column(elem_classes="stage-side"):
             parts["wall"] = wall.component("wall")
             parts["under"] = gr.HTML(
@@ -79,22 +84,25 @@ def render(
         clock=gr.Timer(IDLE_SECONDS),
         job=gr.State(None),
         seen=gr.State({}),
+        followed=gr.State(""),
         draft=draft,
         errand=errand,
     )
 
 
 def _render_controls(
-    model: str, domain_models: Sequence[DomainModel], frame_limits: tuple[int, int] | None
+    chooser: gr.Dropdown, model: str, domain_models: Sequence[DomainModel], frame_limits: tuple[int, int] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The form, and the other parts of the left side."""
-    form: dict[str, Any] = {}
+    form: dict[str, Any] = {"model": chooser}
     parts: dict[str, Any] = {}
     first = domain_models[0].name if domain_models else ""
     with gr.Column(elem_classes="scroll"):
         form["prompt"] = FORM.prompt("a big red star moving right over green hills", "wall-prompt")
         parts["unknown"] = gr.HTML("", elem_id="wall-unknown", apply_default_css=False)
-        gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="wall-vocabulary", apply_default_css=False)
+        words = views.vocabulary(vocabulary(), model)
+        parts["words"] = gr.HTML(words, js_on_load=None, elem_id="wall-vocabulary", apply_default_css=False)
+        parts["about_model"] = gr.HTML("", elem_id="wall-about-model", apply_default_css=False)
         form["domain_model"] = FORM.domain_model(domain_models, first)
         parts["about"] = gr.HTML(wall_views.about(domain_models[0] if first else None), elem_id="about", apply_default_css=False)
         form |= _render_axes("prior_strength" if first else "seed", [each.name for each in domain_models])
@@ -136,9 +144,13 @@ def _render_advanced() -> dict[str, Any]:
     with gr.Accordion("Noise prior", open=False):
         form["noise_kind"] = FORM.radio("noise_kind")
         form["noise_alpha"] = FORM.number("noise_alpha", 0.5)
+    with gr.Accordion("LoRA", open=False):
+        form |= FORM.lora()
     with gr.Accordion("Sampler and output", open=False):
         form["sampler"] = FORM.sampler()
         form["fps"] = FORM.slider("fps")
+        with gr.Row(elem_classes="size-row"):
+            form |= FORM.size()
     return form
 
 
@@ -155,10 +167,13 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, choices: gr.Dropdown
     ui.wall.click(bench.in_wall, view, everything, **pressed)
     for html in (ui.under, ui.shelf):
         html.click(bench.act, view, everything, **pressed)
-    ui.changed.click(bench.reset, None, values, **pressed)
+    ui.changed.click(bench.reset, [ui.form["model"]], values, **pressed)
+    switching = ui.form["model"].change(bench.switched, [ui.followed, ui.form["model"], *view], everything, **QUICK)
+    switching.then(bench.edited, values, bench.told, **QUICK)
     for axis in ("columns", "rows"):
         ui.form[f"{axis}_field"].input(bench.usual, [ui.form[f"{axis}_field"]], [ui.form[axis]], **QUICK)
-    gr.on([field.change for field in values], bench.edited, values, bench.told, trigger_mode="always_last", **QUICK)
+    own = [field.change for name, field in ui.form.items() if name != "model"]
+    gr.on(own, bench.edited, values, bench.told, trigger_mode="always_last", **QUICK)
     ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
     ui.errand.change(bench.errand, [ui.errand, *view], everything, **QUICK)
     page.load(bench.opened, [ui.draft, *view], everything, **QUICK)
@@ -168,22 +183,25 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, choices: gr.Dropdown
 
 def request_values(given: Mapping[str, Any]) -> dict[str, Any]:
     """The form as the values of a request."""
-    values: dict[str, Any] = {"kind": KIND, "base": {name: given[name] for name in SHARED}, "blind": given["blind"]}
+    base = {name: given[name] for name in SHARED} | {name: given[name] or "" for name in ("model", "lora")}  # what was cleared
+    values: dict[str, Any] = {"kind": KIND, "base": base, "blind": given["blind"]}
     for name in ("columns", "rows"):
         if field := given[f"{name}_field"]:
             values[name] = {"field": field, "values": axes.parse(field, given[name] or "", given["ends"])}
     return values
 
 
-class Bench(WallDesk):
+class Bench(FollowsModel, WallDesk):
     """The tab's handlers. Each returns only what it changes."""
 
     kind = KIND
 
     def __init__(self, ui: Components, engine: Engine) -> None:
         super().__init__(ui, engine)
+        self.form, self.fields = FORM, ui.form
+        self.outputs += [ui.followed, ui.words, ui.about_model]
         self.model = engine.settings.model_dir.name
-        self.varied = [name for name in axes.AXES if name in SHARED and name != "prompt"]
+        self.varied = [name for name in axes.AXES if name in SHARED and name not in ("prompt", "model")]
         self.told = [ui.unknown, ui.changed, ui.about, ui.draft, *(ui.form[name] for name in ("ends", "rows", "columns", *self.varied))]
         self._actions |= {
             "use": lambda a: self.fill_wall(self.engine.wall(a["job"])),
@@ -199,42 +217,61 @@ class Bench(WallDesk):
         """Submits the form. An error is a sentence above the button, and nothing else changes."""
         return self.submit(lambda: parse_request(request_values(dict(zip(self.ui.form, values, strict=True)))), job, seen)
 
-    def reset(self, event: gr.EventData) -> Updates:
+    def reset(self, model: str, event: gr.EventData) -> Updates:
         """Back to the defaults: one setting, or all that differ."""
-        return FORM.reset(self.ui.form, event)
+        return FORM.reset(self.ui.form, event, self.defaults(model))
+
+    def switched(self, followed: str, model: str | None, job: str | None, seen: dict[str, Any]) -> Updates:
+        """Another model in the header: what it can do, its own settings, and what can be varied of it."""
+        if (model or "") == followed:
+            return {self.ui.followed: followed}
+        return self._careful(lambda: self._varied(model or ""), job, seen)
+
+    def _varied(self, model: str) -> Updates:
+        chosen, first = self._chosen(model), next((each.name for each in self.engine.domain_models()), "")
+        name = first if chosen and chosen.own else ""
+        axis = {"domain_model": name, "columns_field": "prior_strength" if name else "seed", "rows_field": ""}
+        return self.fill(axis) | self._following(model, {"domain_model": name})
 
     def usual(self, field: str) -> Any:
         """Another setting is varied: its usual values."""
-        text = axes.usual(field, [model.name for model in self.engine.domain_models()]) if field else ""
-        return gr.Textbox(text, visible=bool(field))
+        return gr.Textbox(self._usual(field) if field else "", visible=bool(field))
+
+    def _usual(self, field: str) -> str:
+        models = [name or self.model for _, name in model_choice.models_here(self.engine)]
+        return axes.usual(field, [model.name for model in self.engine.domain_models()], models)
 
     def edited(self, *values: Any) -> Updates:
         """What follows from any change of the form: unknown words, what is shown, the draft."""
         given, form = dict(zip(self.ui.form, values, strict=True)), self.ui.form
         varied = {given["columns_field"], given["rows_field"]}
         model = next((each for each in self.engine.domain_models() if each.name == given["domain_model"]), None)
-        differing = {n: v for n, v in FORM.differing(given).items() if n != "domain_model" and n not in varied}
+        differing = {
+            n: v for n, v in FORM.differing(given, self.defaults(given["model"])).items() if n != "domain_model" and n not in varied
+        }
         updates: Updates = {form[name]: gr.update(visible=name not in varied) for name in self.varied}
         help = {name: axes.EDITS_HELP if given[f"{name}_field"] == "prompt" else axes.LIST_HELP for name in ("columns", "rows")}
         return updates | {
-            self.ui.unknown: views.unknown_words(unknown_words(given["prompt"] or ""), self.model),
+            self.ui.unknown: "" if given["model"] else views.unknown_words(unknown_words(given["prompt"] or ""), self.model),
             self.ui.changed: views.changed(differing, FORM.titles, PREFIX),
             self.ui.about: wall_views.about(model),
             self.ui.draft: given,
             form["ends"]: gr.CheckboxGroup(visible="prior_strength" in varied),
             form["columns"]: gr.Textbox(info=help["columns"]),
             form["rows"]: gr.Textbox(visible=bool(given["rows_field"]), info=help["rows"]),
-            form["sampler"]: gr.Dropdown(info=controls.sampler_help(given["sampler"]), visible="sampler" not in varied),
+            form["sampler"]: gr.Dropdown(
+                info=model_choice.sampler_help(self._chosen(given["model"] or ""), given["sampler"]), visible="sampler" not in varied
+            ),
         }
 
     def opened(self, draft: dict[str, Any] | None, job: str | None, seen: dict[str, Any]) -> Updates:
         """A page that is loaded again finds its form, and the wall that is made now or was made last."""
         models = self.engine.domain_models()
         updates: Updates = {}
+        chosen = (draft or {}).get("domain_model", models[0].name if models else "")
         if draft:
             updates = {self.ui.form[name]: draft[name] for name in self.ui.form if name in draft}
-        chosen = (draft or {}).get("domain_model", models[0].name if models else "")
-        updates[self.ui.form["domain_model"]] = gr.Dropdown(controls.domain_choices(models), value=chosen)
+        updates |= self._following((draft or {}).get("model") or "", {**(draft or {}), "domain_model": chosen})
         last = self.engine.recent_jobs(KIND)
         return self._and_look(updates | {self.ui.job: self.engine.active_job(KIND) or (last[0] if last else None)}, None, {})
 
@@ -253,20 +290,20 @@ class Bench(WallDesk):
         """Some settings into the form, and where an axis is among them its usual values, if there are none."""
         form = self.ui.form
         updates: Updates = {form[name]: value for name, value in values.items()}
-        names = [model.name for model in self.engine.domain_models()]
         for axis in ("columns", "rows"):
             field = values.get(f"{axis}_field", "" if axis == "rows" else None)
             if field is not None:
                 updates |= {
                     form[f"{axis}_field"]: field,
-                    form[axis]: gr.Textbox(values.get(axis) or axes.usual(field, names), visible=axis == "columns" or bool(field)),
+                    form[axis]: gr.Textbox(values.get(axis) or self._usual(field), visible=axis == "columns" or bool(field)),
                 }
         return updates | {form["ends"]: gr.CheckboxGroup(list(axes.ENDS), value=list(axes.ENDS)), self.ui.note: ""}
 
     def fill_wall(self, state: WallState) -> Updates:
         """The form as it was when a wall was asked for."""
         request, form = state.request, self.ui.form
-        updates: Updates = {form[name]: getattr(request.base, name) for name in SHARED}
+        base = {name: getattr(request.base, name) for name in SHARED}
+        updates: Updates = {form[name]: value for name, value in base.items()} | self._following(request.base.model, base)
         ends: list[str] = []
         for name, axis in (("columns", request.columns), ("rows", request.rows)):
             text, own = axes.as_text(axis) if axis else ("", [])
@@ -277,6 +314,7 @@ class Bench(WallDesk):
     def _compared(self, request: TextToVideoRequest) -> Updates:
         """A clip's settings, its strength varied; with a domain model if there is any to put over it."""
         models = [model.name for model in self.engine.domain_models()]
-        name = request.domain_model or (models[0] if models else "")
+        name = request.domain_model or (models[0] if models and not request.model else "")
         values = {field: getattr(request, field) for field in SHARED if request.domain_model or field not in MIXING}
-        return self.fill(values | {"domain_model": name, "columns_field": "prior_strength" if name else "seed"})
+        axis = {"domain_model": name, "columns_field": "prior_strength" if name else "seed"}
+        return self.fill(values | axis) | self._following(request.model, values | {"domain_model": name})

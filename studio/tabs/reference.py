@@ -17,9 +17,10 @@ from ..events import Event, StageStep
 from ..examples import examples
 from ..reference_requests import Finishing
 from ..requests import SEEDS, ReferenceRequest, parse_request
-from . import ACTIONS_JS, Errand, chain_views, controls, finishing, pictures, stage_views, views
+from . import ACTIONS_JS, Errand, chain_views, controls, finishing, model_choice, pictures, stage_views, views
 from .facts import WAYS
-from .stage_desk import Components, Focus, StageDesk, Updates, render_run_bar, render_stage, words_and_changes
+from .stage_desk import StageDesk, words_and_changes
+from .stage_parts import Components, Focus, Updates, render_run_bar, render_stage
 
 KIND = "reference"
 PREFIX = "reference"
@@ -43,19 +44,24 @@ class ReferenceComponents(Components):
 
 
 def render(
-    memory: tuple[gr.BrowserState, gr.BrowserState], tabs: gr.Tabs, errand: gr.Textbox, model: Path, frame_limits: tuple[int, int] | None
+    memory: tuple[gr.BrowserState, gr.BrowserState],
+    tabs: gr.Tabs,
+    chooser: gr.Dropdown,
+    errand: gr.Textbox,
+    model: Path,
+    frame_limits: tuple[int, int] | None,
 ) -> ReferenceComponents:
     """Builds the tab's components, in reading order; see `text_to_video.render`.
 
     Args:
         memory: the form as it was left, and the last job; from `controls.form_memory`.
-        model: its folder.
+        model: folder of the studio's own.
     """
     way = "learned" if has_finisher(model, "flow") else "optical"
     form = controls.Form(ReferenceRequest, PREFIX, without=(), defaults={"smoother_way": way})
     with gr.Row(elem_classes="making"):
         with gr.Column(elem_classes="controls", scale=0, min_width=300):
-            fields, parts = _render_controls(form, model, frame_limits)
+            fields, parts = _render_controls(form, chooser, model, frame_limits)
         with gr.Column(elem_classes="stage-side chained"):
             with gr.Row(elem_classes="chain"):
                 links = {name: _render_link(name) for name in chain_views.PLACES}
@@ -70,15 +76,18 @@ def _render_link(name: str) -> gr.HTML:
     )
 
 
-def _render_controls(form: controls.Form, model: Path, frame_limits: tuple[int, int] | None) -> tuple[dict[str, Any], dict[str, Any]]:
+def _render_controls(
+    form: controls.Form, chooser: gr.Dropdown, model: Path, frame_limits: tuple[int, int] | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """All fields in the request's order, and the other parts of the left side."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"model": chooser}
     parts: dict[str, Any] = {}
     with gr.Column(elem_classes="scroll"):
         fields["prompt"] = form.prompt(example_prompts()[0], f"{PREFIX}-prompt")
         parts["unknown"] = gr.HTML("", elem_id=f"{PREFIX}-unknown", elem_classes="beneath", apply_default_css=False)
         words = views.vocabulary(vocabulary(), model.name)
-        gr.HTML(words, js_on_load=None, elem_id=f"{PREFIX}-vocabulary", elem_classes="beneath", apply_default_css=False)
+        parts["words"] = gr.HTML(words, js_on_load=None, elem_id=f"{PREFIX}-vocabulary", elem_classes="beneath", apply_default_css=False)
+        parts["about_model"] = gr.HTML("", elem_id=f"{PREFIX}-about-model", elem_classes="beneath", apply_default_css=False)
         gr.HTML("<h2>Reference image</h2>", apply_default_css=False)
         parts["picture"] = pictures.render(f"{PREFIX}-picture", "Reference image", pictures.nothing(DRAWN))
         with gr.Row(elem_classes="seed-row") as parts["picture_row"]:
@@ -130,10 +139,14 @@ def _render_advanced(form: controls.Form) -> dict[str, Any]:
     with gr.Accordion("Noise prior", open=False):
         fields["noise_kind"] = form.radio("noise_kind")
         fields["noise_alpha"] = form.number("noise_alpha", 0.5)
+    with gr.Accordion("LoRA", open=False):
+        fields |= form.lora()
     with gr.Accordion("Sampler", open=False):
         fields["sampler"] = form.sampler()
     with gr.Accordion("Output", open=False):
         fields["fps"] = form.slider("fps")
+        with gr.Row(elem_classes="size-row"):
+            fields |= form.size()
     return fields
 
 
@@ -151,7 +164,7 @@ def listen(ui: ReferenceComponents, engine: Engine, page: gr.Blocks) -> Desk:
     desk = Desk(ui, engine)
     desk.connect(page)
     for slot in (ui.picture, ui.last_picture):
-        pictures.listen(slot, engine)
+        pictures.listen(slot, engine, ui.fields["model"])
     return desk
 
 
@@ -188,23 +201,25 @@ class Desk(StageDesk):
         """Unknown words, changed settings, what will come of it, and the draft, after any change of the form."""
         given, fields = dict(zip(self.ui.fields, values, strict=True)), self.ui.fields
         unknown, changed = words_and_changes(self, given)
-        return {
+        updates = {
             self.ui.unknown: unknown,
             self.ui.changed: changed,
             self.ui.draft: given,
             self.ui.outcome: self._outcome(given),
             self.ui.picture_row: gr.Row(visible=not given["picture"]),
-            fields["sampler"]: gr.Dropdown(info=controls.sampler_help(given["sampler"])),
             fields["smoother_way"]: gr.Radio(visible=given["smoother"] > 1),
         }
+        help = model_choice.sampler_help(self._chosen(given["model"] or ""), given["sampler"])
+        return updates | {fields["sampler"]: gr.Dropdown(info=help)}
 
     def _outcome(self, given: dict[str, Any]) -> str:
         """How long and large the clip will be."""
-        own = self.engine.defaults()
+        chosen = self._chosen(given["model"] or "") or self.engine.chosen()
+        width, height = chosen.size(given["width"] or 0, given["height"] or 0)
         asked = Finishing.model_construct(**given)
         frames = (given["frames"] + asked.longer - 1) * asked.smoother + 1
         fps, factor = given["fps"] * asked.smoother, 2 if asked.sharper else 1
-        size = f"{factor * own.width} by {factor * own.height}"
+        size = f"{factor * width} by {factor * height}"
         return f'<p class="hint">Gives {views.plural(frames, "frame")} at {fps:g} a second ({frames / fps:.1f} s), {size}.</p>'
 
     def welcome(self) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -18,77 +17,15 @@ from ..events import FINAL, Done, Event, Failed, Step, Stopped
 from ..finishing import FinishingStep
 from ..reference_requests import source_of
 from ..requests import SEEDS, ClipRequest, FinishingRequest, Request, TextToVideoRequest, parse_clip_request, parse_request
-from . import ACTIONS_JS, PLACES, QUICK, Errand, controls, finishing, stage_views, views
+from . import PLACES, QUICK, Errand, controls, finishing, stage_views, views
 from .errands import FINISHING, clip_request, elsewhere
+from .model_choice import FollowsModel
+from .stage_parts import Components, Focus, Updates, run_buttons
 
-BUSY_SECONDS, IDLE_SECONDS = 0.4, 2.0  # between two looks at the engine
 RECENT = 10
-Updates = dict[Any, Any]
 
 
-@dataclass(frozen=True)
-class Focus:
-    """What the stage shows: a job, a clip (also one chosen among a job's), or one stage of a job's chain.
-
-    What was chosen stays until something is run.
-    """
-
-    job: str | None = None
-    clip: str | None = None
-    stage: str | None = None
-
-
-@dataclass(frozen=True)
-class Components:
-    """The parts of a tab with a stage."""
-
-    tabs: gr.Tabs
-    fields: dict[str, Any]
-    seed_mode: gr.Radio
-    unknown: gr.HTML
-    note: gr.HTML
-    changed: gr.HTML
-    run: gr.Button
-    stop: gr.Button
-    another: gr.Button
-    stage: gr.HTML
-    shelf: gr.HTML
-    download: gr.Textbox
-    clock: gr.Timer
-    focus: gr.State
-    seen: gr.State
-    draft: gr.BrowserState
-    last_job: gr.BrowserState
-    errand: gr.Textbox
-
-
-def render_run_bar(prefix: str = "", run: str = "Run") -> dict[str, Any]:
-    """The note, and Run, which Stop takes the place of."""
-    with gr.Column(elem_classes="run-bar"):
-        note = gr.HTML("", elem_id=f"{prefix}note", elem_classes="note", apply_default_css=False)
-        with gr.Row(elem_classes="run-row"):
-            return {
-                "note": note,
-                "run": gr.Button(run, variant="primary", elem_id=f"{prefix}run", elem_classes="run"),
-                "stop": gr.Button("Stop", variant="stop", elem_id=f"{prefix}stop", elem_classes="stop", visible=False),
-                "another": gr.Button("Queue another", elem_id=f"{prefix}another", elem_classes="another", visible=False),
-            }
-
-
-def render_stage(welcome: str, prefix: str = "") -> dict[str, Any]:
-    """The hero, what is under it, and what only the handlers see."""
-    shown: dict[str, Any] = {"js_on_load": ACTIONS_JS, "apply_default_css": False}
-    return {
-        "stage": gr.HTML(welcome, elem_id=f"{prefix}stage", elem_classes="on-stage", **shown),
-        "shelf": gr.HTML("", elem_id=f"{prefix}shelf", elem_classes="shelf", **shown),
-        "download": gr.Textbox(visible="hidden", label="Download", elem_id=f"{prefix}download"),
-        "clock": gr.Timer(IDLE_SECONDS),
-        "focus": gr.State(Focus()),
-        "seen": gr.State({}),
-    }
-
-
-class StageDesk(ABC):
+class StageDesk(FollowsModel, ABC):
     """The handlers of a tab with a stage. Each returns only what it changes.
 
     Args:
@@ -100,7 +37,7 @@ class StageDesk(ABC):
     kind = ""  # of the jobs that the form asks for; the finishing of a clip is followed, too
 
     def __init__(self, ui: Components, engine: Engine, form: controls.Form) -> None:
-        self.ui, self.engine, self.form = ui, engine, form
+        self.ui, self.engine, self.form, self.fields = ui, engine, form, ui.fields
         self.model = engine.settings.model_dir.name
         self.drawn: dict[str, Any] = {"stage": ui.stage, "shelf": ui.shelf}  # sent again whenever their HTML is another
         self.clicked: list[gr.HTML] = [ui.stage, ui.shelf]
@@ -132,7 +69,8 @@ class StageDesk(ABC):
     def outputs(self) -> list[Any]:
         """What any handler changes."""
         ui = self.ui
-        return [*self.shown, ui.note, *self.modes.values(), ui.tabs, ui.download, ui.last_job, ui.errand, *ui.fields.values()]
+        told = [ui.note, ui.about_model, ui.words, ui.followed, ui.tabs, ui.download, ui.last_job, ui.errand]
+        return [*self.shown, *told, *self.modes.values(), *ui.fields.values()]
 
     def connect(self, page: gr.Blocks) -> None:
         """All that these tabs have in common."""
@@ -144,8 +82,12 @@ class StageDesk(ABC):
         ui.clock.tick(self.look, view, self.shown, **pressed)
         for html in self.clicked:
             html.click(self.act, view, everything, **pressed)
-        ui.changed.click(self.reset, None, values, **pressed)
-        gr.on([field.change for field in values], self.edited, values, self.told, trigger_mode="always_last", **QUICK)
+        ui.changed.click(self.reset, [ui.fields["model"]], values, **pressed)
+        # One after the other: while limits change, values that are on their way would be refused.
+        switching = ui.fields["model"].change(self.switched, [ui.followed, ui.fields["model"], *view], everything, **QUICK)
+        switching.then(self.edited, values, self.told, **QUICK)
+        own = [field.change for name, field in ui.fields.items() if name != "model"]
+        gr.on(own, self.edited, values, self.told, trigger_mode="always_last", **QUICK)
         ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
         ui.errand.change(self.asked, [ui.errand, *view], everything, **QUICK)
         page.load(self.opened, [ui.draft, ui.last_job, *view], everything, **QUICK)
@@ -175,6 +117,7 @@ class StageDesk(ABC):
         """Submits the form. An error is a sentence above the button, and nothing else changes."""
         modes = dict(zip(self.modes, values, strict=False))
         given = dict(zip(self.ui.fields, values[len(modes) :], strict=True))
+        given |= {name: given[name] or "" for name in ("model", "lora")}  # what was cleared
         fresh = {name: secrets.randbelow(SEEDS) for name, mode in modes.items() if mode == "new"}
         try:
             job_id = self.engine.submit(parse_request({"kind": self.kind, **given, **fresh}))
@@ -202,14 +145,23 @@ class StageDesk(ABC):
         action = self.actions.get(str(name))
         return self._careful(lambda: action(data) if action else {}, focus, seen)
 
-    def reset(self, event: gr.EventData) -> Updates:
+    def reset(self, model: str, event: gr.EventData) -> Updates:
         """Back to the defaults: one setting, or all that differ."""
-        return self.form.reset(self.ui.fields, event)
+        return self.form.reset(self.ui.fields, event, self.defaults(model))
 
     def opened(self, draft: dict[str, Any] | None, last_job: str | None, focus: Focus, seen: dict[str, Any]) -> Updates:
         """A page that is loaded again finds its form, and the job that runs now or the one it last ran."""
-        drafted = {self.ui.fields[name]: draft[name] for name in self.form.names if name in draft} if draft else {}
+        values = {name: draft[name] for name in self.form.names if name in draft} if draft else {}
+        drafted = {self.ui.fields[name]: value for name, value in values.items()} | self._following(values.get("model") or "", values)
         return self._and_look(drafted | {self.ui.focus: Focus(job=self.engine.active_job(self.kind) or last_job)}, focus, {})
+
+    # -- The model ----------------------------------------------------------------------------------------------------------
+
+    def switched(self, followed: str, model: str | None, focus: Focus, seen: dict[str, Any]) -> Updates:
+        """Another model in the header: its limits, and its own settings, for those of another say nothing of it."""
+        if (model or "") == followed:
+            return {self.ui.followed: followed}  # the form came with its settings
+        return self._careful(lambda: self._following(model or "", None) | {self.ui.note: ""}, focus, seen)
 
     # -- What others ask for ------------------------------------------------------------------------------------------------
 
@@ -230,7 +182,8 @@ class StageDesk(ABC):
 
     def fill(self, request: ClipRequest) -> Updates:
         """The form with these settings; the seed is kept for the next run."""
-        values = {self.ui.fields[name]: getattr(request, name) for name in self.form.names}
+        given = {name: getattr(request, name) for name in self.form.names}
+        values = {self.ui.fields[name]: value for name, value in given.items()} | self._following(given["model"], given)
         return values | dict.fromkeys(self.modes.values(), "keep") | {self.ui.note: ""}
 
     def _shown(self, clip_id: str) -> Updates:
@@ -289,8 +242,7 @@ class StageDesk(ABC):
             return self.welcome(), Focus()
 
     def _stage(self, focus: Focus, event: Event | None, preview: tuple[str, str]) -> str:
-        history, limits = self.engine.history, self.engine.defaults()
-        ratio = limits.width / limits.height
+        history = self.engine.history
         if focus.clip:
             chosen = history.get(focus.clip)
             clips = event.clips if isinstance(event, Done | Stopped) and chosen in event.clips else (chosen,)
@@ -301,9 +253,17 @@ class StageDesk(ABC):
         if event is None or isinstance(event, Done):  # Done without clips: they were deleted
             return self.welcome()
         request = clip_request(self.engine.request_of(event.job_id))
+        ratio = self._ratio(request)
         if isinstance(event, Stopped | Failed):
             return stage_views.stopped(preview[1] if preview[0] == event.job_id else "", request, event, ratio)
         return stage_views.running(event, request, history.of_job(event.job_id), ratio, self.before(event))
+
+    def _ratio(self, request: ClipRequest) -> float:
+        """Of width and height, while there is no clip yet."""
+        name, *asked = ("", 0, 0) if isinstance(request, FinishingRequest) else (request.model, request.width, request.height)
+        chosen = self._chosen(name)
+        width, height = chosen.size(*asked) if chosen else (1, 1)
+        return width / height
 
     def before(self, event: Event) -> str:
         """What is shown of a job that has no preview yet."""
@@ -360,17 +320,7 @@ class StageDesk(ABC):
         return {}
 
 
-def run_buttons(ui: Any, busy: bool) -> Updates:
-    """Stop in the place of Run while something runs or waits, and the clock faster."""
-    return {
-        ui.run: gr.Button(visible=not busy),
-        ui.stop: gr.Button(visible=busy),
-        ui.another: gr.Button(visible=busy),
-        ui.clock: gr.Timer(BUSY_SECONDS if busy else IDLE_SECONDS),
-    }
-
-
 def words_and_changes(desk: StageDesk, given: Mapping[str, Any]) -> Sequence[str]:
-    """(the words of the prompt that the model does not know, the settings that differ), as HTML."""
-    unknown = views.unknown_words(unknown_words(given["prompt"] or ""), desk.model)
-    return unknown, views.changed(desk.form.differing(given), desk.form.titles, desk.form.prefix)
+    """(the words of the prompt that the studio's own model does not know, the settings that differ), as HTML."""
+    unknown = "" if given["model"] else views.unknown_words(unknown_words(given["prompt"] or ""), desk.model)
+    return unknown, views.changed(desk.form.differing(given, desk.defaults(given["model"])), desk.form.titles, desk.form.prefix)

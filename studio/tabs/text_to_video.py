@@ -12,27 +12,35 @@ from pipelines.pocket.captions import example_prompts, vocabulary
 
 from ..engine import Engine
 from ..examples import examples
-from . import ACTIONS_JS, controls, stage_views, views
-from .stage_desk import Components, Focus, StageDesk, Updates, render_run_bar, render_stage, words_and_changes
+from ..requests import TUNING
+from . import ACTIONS_JS, controls, model_choice, stage_views, views
+from .stage_desk import StageDesk, words_and_changes
+from .stage_parts import Components, Updates, render_run_bar, render_stage
 
 KIND = "text_to_video"
-FORM = controls.Form()
+FORM = controls.Form(without=TUNING)
 
 
 def render(
-    tabs: gr.Tabs, errand: gr.Textbox, model: str, domain_models: Sequence[DomainModel] = (), frame_limits: tuple[int, int] | None = None
+    tabs: gr.Tabs,
+    chooser: gr.Dropdown,
+    errand: gr.Textbox,
+    model: str,
+    domain_models: Sequence[DomainModel] = (),
+    frame_limits: tuple[int, int] | None = None,
 ) -> Components:
     """Builds the tab's components, in reading order.
 
     Args:
+        chooser: has the model that is asked for.
         errand: takes what another tab is to do.
-        model: its name.
+        model: name of the studio's own.
         domain_models: that may be put over it.
         frame_limits: the fewest and the most frames it makes, if that is known.
     """
     with gr.Row(elem_classes="making"):
         with gr.Column(elem_classes="controls", scale=0, min_width=300):
-            fields, parts = _render_controls(model, domain_models, frame_limits)
+            fields, parts = _render_controls(chooser, model, domain_models, frame_limits)
         with gr.Column(elem_classes="stage-side"):
             parts |= render_stage(welcome())
     return Components(
@@ -46,15 +54,17 @@ def render(
 
 
 def _render_controls(
-    model: str, domain_models: Sequence[DomainModel], frame_limits: tuple[int, int] | None
+    chooser: gr.Dropdown, model: str, domain_models: Sequence[DomainModel], frame_limits: tuple[int, int] | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """All fields in the request's order, and the other parts of the left side."""
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"model": chooser}
     parts: dict[str, Any] = {}
     with gr.Column(elem_classes="scroll"):
         fields["prompt"] = FORM.prompt(example_prompts()[0])
         parts["unknown"] = gr.HTML("", elem_id="unknown", apply_default_css=False)
-        gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="vocabulary", apply_default_css=False)
+        words = views.vocabulary(vocabulary(), model)
+        parts["words"] = gr.HTML(words, js_on_load=None, elem_id="vocabulary", apply_default_css=False)
+        parts["about_model"] = gr.HTML("", elem_id="about-model", elem_classes="beneath", apply_default_css=False)
         fields["frames"] = FORM.slider("frames", limits=frame_limits)
         with gr.Row(elem_classes="seed-row"):
             fields["seed"] = FORM.number("seed")
@@ -72,10 +82,14 @@ def _render_controls(
             fields["domain_model"] = FORM.domain_model(domain_models)
             fields["prior_strength"] = FORM.slider("prior_strength", 0.05)
             fields |= FORM.mixing()
+        with gr.Accordion("LoRA", open=False):
+            fields |= FORM.lora()
         with gr.Accordion("Sampler", open=False):
             fields["sampler"] = FORM.sampler()
         with gr.Accordion("Output", open=False):
             fields["fps"] = FORM.slider("fps")
+            with gr.Row(elem_classes="size-row"):
+                fields |= FORM.size()
             fields["variations"] = FORM.slider("variations")
     parts |= render_run_bar()
     return {name: fields[name] for name in FORM.names}, parts
@@ -110,18 +124,9 @@ class Desk(StageDesk):
         """Unknown words, changed settings and the draft, after any change of the form."""
         given = dict(zip(self.ui.fields, values, strict=True))
         unknown, changed = words_and_changes(self, given)
-        return {
-            self.ui.unknown: unknown,
-            self.ui.changed: changed,
-            self.ui.draft: given,
-            self.ui.fields["sampler"]: gr.Dropdown(info=controls.sampler_help(given["sampler"])),
-        }
+        updates = {self.ui.unknown: unknown, self.ui.changed: changed, self.ui.draft: given}
+        help = model_choice.sampler_help(self._chosen(given["model"] or ""), given["sampler"])
+        return updates | {self.ui.fields["sampler"]: gr.Dropdown(info=help)}
 
     def welcome(self) -> str:
         return welcome()
-
-    def opened(self, draft: dict[str, Any] | None, last_job: str | None, focus: Focus, seen: dict[str, Any]) -> Updates:
-        """As any stage; and the domain models there are."""
-        choices = controls.domain_choices(self.engine.domain_models())
-        chosen = gr.Dropdown(choices, value=(draft or {}).get("domain_model", ""))
-        return super().opened(draft, last_job, focus, seen) | {self.ui.fields["domain_model"]: chosen}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,9 @@ from ..events import FINAL
 from ..fields import slug
 from ..requests import TuningRequest, parse_request
 from ..source_clips import ClipFacts
-from . import ACTIONS_JS, QUICK, Errand, controls, tuning_views, views
+from . import ACTIONS_JS, QUICK, Errand, controls, model_choice, tuning_views, views
 from .following import Following
-from .stage_desk import IDLE_SECONDS
+from .stage_parts import IDLE_SECONDS
 
 KIND = "one_shot_tuning"
 FORM = controls.Form(TuningRequest, "tuning", without=())
@@ -48,6 +49,7 @@ class Components:
     picks: gr.HTML
     unknown: gr.HTML
     fields: dict[str, Any]
+    about_model: gr.HTML
     estimate: gr.HTML
     note: gr.HTML
     run: gr.Button
@@ -69,6 +71,7 @@ def render(parts: gr.Tabs, model_dir: Path, limits: tuple[int, int] | None) -> C
             with gr.Column(elem_classes="scroll"):
                 made |= _render_controls(model_dir, limits)
             with gr.Column(elem_classes="run-bar"):
+                made["about_model"] = gr.HTML("", elem_id="tuning-about-model", apply_default_css=False)
                 made["estimate"] = gr.HTML("", elem_id="tuning-estimate", apply_default_css=False)
                 made["note"] = gr.HTML("", elem_id="tuning-note", apply_default_css=False)
                 with gr.Row(elem_classes="run-row"):
@@ -117,8 +120,8 @@ def _render_controls(model_dir: Path, limits: tuple[int, int] | None) -> dict[st
     return made | {"fields": fields}
 
 
-def listen(ui: Components, engine: Engine, page: gr.Blocks, errand: gr.Textbox) -> Tuner:
-    """Connects the tab; `errand` is what other tabs ask for."""
+def listen(ui: Components, engine: Engine, page: gr.Blocks, errand: gr.Textbox, chooser: gr.Dropdown) -> Tuner:
+    """Connects the tab; `errand` is what other tabs ask for, `chooser` has the model in the header."""
     tuner = Tuner(ui, engine, errand)
     view = [ui.job, ui.seen]
     pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
@@ -142,6 +145,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, errand: gr.Textbox) 
         trigger_mode="always_last",
         **QUICK,
     )
+    chooser.change(tuner.switched, [chooser], [ui.run, ui.about_model], **QUICK)
     ui.run.click(tuner.run, [*view, ui.clip, *values], tuner.outputs, **pressed)
     ui.stop.click(tuner.stop, view, tuner.outputs, **pressed)
     ui.live.click(tuner.act, view, tuner.outputs, **pressed)
@@ -164,6 +168,11 @@ class Tuner(Following):
         self.outputs = [*self.shown, ui.note, ui.parts, errand]
         self.outputs_at_start = [*self.outputs, ui.unknown, ui.estimate]
         self.chosen = [ui.clip, ui.note, ui.file, ui.trim, ui.frames, *(ui.fields[name] for name in ("caption", *TRIM))]
+
+    def switched(self, model: str | None) -> Updates:
+        """Another model in the header: what is tuned is the studio's own, and only where the header says so."""
+        why = model_choice.why_not_tuned(self.engine, model or "")
+        return {self.ui.run: gr.Button(interactive=not why), self.ui.about_model: f'<p class="hint">{escape(why)}</p>' if why else ""}
 
     # -- The clip -----------------------------------------------------------------------------------------------------------
 

@@ -57,15 +57,12 @@ def alert(message: str) -> str:
 # -- Header -----------------------------------------------------------------------------------------------------------
 
 
-def header(model: str, resident: Sequence[ResidentModel], memory: MemoryReport, waiting: int, running: bool) -> str:
-    """One line: name, model, device and memory, queue, theme."""
-    loaded = next((each for each in resident if each.name == model), None)
-    state = f"{loaded.bytes / 2**20:.0f} MB resident" if loaded else "loads with the first video"
+def header(resident: Sequence[ResidentModel], memory: MemoryReport, waiting: int, running: bool) -> str:
+    """One line beside the name and the model: what is loaded, device and memory, queue, theme."""
     used = min(1.0, memory.used / max(memory.total, 1))
     queue = " · ".join(part for part in ("1 running" if running else "", f"{waiting} waiting" if waiting else "") if part)
     return (
-        '<div class="header-line"><h1>Prior Studio</h1>'
-        f'<span class="fact" title="The text-to-video model"><b>{escape(model)}</b> {state}</span>'
+        f'<div class="header-line">{loaded(resident)}'
         f'<span class="fact" title="Memory of the device"><b>{escape(memory.device)}</b> '
         f"{memory.used / 2**30:.1f} of {memory.total / 2**30:.0f} GB"
         f'<span class="meter" role="meter" aria-label="Memory used" aria-valuemin="0" aria-valuemax="100" aria-valuenow="{used * 100:.0f}">'
@@ -75,6 +72,16 @@ def header(model: str, resident: Sequence[ResidentModel], memory: MemoryReport, 
         '<button type="button" class="theme" data-theme-toggle aria-label="Switch between dark and light" '
         'title="Switch between dark and light"><span class="to-light">Light</span><span class="to-dark">Dark</span></button></div>'
     )
+
+
+def loaded(resident: Sequence[ResidentModel]) -> str:
+    """The models that are loaded: one by name, several by their number, all of them where the pointer rests."""
+    if not resident:
+        return '<span class="fact loaded">loads with the first video</span>'
+    lines = [f"{each.name} {each.bytes / 2**20:,.0f} MB{', waiting beside the device' if each.waiting else ''}" for each in resident]
+    total = sum(each.bytes for each in resident) / 2**20
+    said = f"{resident[0].name} loaded, {total:,.0f} MB" if len(resident) == 1 else f"{len(resident)} models loaded, {total:,.0f} MB"
+    return f'<span class="fact loaded" title="{escape(" · ".join(lines))}">{escape(said)}</span>'
 
 
 # -- The prompt -------------------------------------------------------------------------------------------------------

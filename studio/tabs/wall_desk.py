@@ -18,7 +18,7 @@ from ..events import FINAL
 from ..requests import Request
 from . import finishing, views, wall_views
 from .errands import acted, elsewhere
-from .stage_desk import run_buttons
+from .stage_parts import run_buttons
 
 PAST = 8  # walls that are offered again
 Updates = dict[Any, Any]

@@ -91,7 +91,7 @@ def measure(engine: Engine, options: argparse.Namespace) -> None:
         domain = engine.pool.domain(resident, model_dir, model)
         base = base.model_copy(update={"domain_model": model.name, "prior_strength": 0.5})
         networks = statistics.median(evaluations(resident, domain, base) for _ in range(options.runs))
-        clip = lambda: generate(resident.pipe, base, lambda *_: {}, domain)  # noqa: E731
+        clip = lambda: generate(resident.pipe, base, lambda *_: {}, engine.bench.choosing.model(""), domain)  # noqa: E731
         clip()
         composed = statistics.median(seconds(clip) for _ in range(options.runs))
     singles = [base.model_copy(update={"prior_strength": 0.31 + i / 100}) for i in range(options.strengths)]

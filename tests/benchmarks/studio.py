@@ -63,7 +63,7 @@ def clip_seconds(model: Path, runs: int) -> tuple[float, float]:
             assert isinstance(last, Done), last
             with engine.pool.borrow(model) as resident:
                 started = time.monotonic()
-                generate(resident.pipe, request, lambda *_: {})
+                generate(resident.pipe, request, lambda *_: {}, engine.bench.choosing.model(""))
                 alone.append(time.monotonic() - started)
         engine.close()
     return statistics.median(through[1:]), statistics.median(alone[1:])

@@ -13,6 +13,8 @@ from PIL import Image
 from studio.engine import Engine
 from studio.requests import TextToVideoRequest
 from studio.settings import Settings
+from studio.tabs.signatures import OWN_SETTINGS
+from tests.pipelines.directories import save
 from tests.serving import serving
 from tests.studio.chains import moving, write_clip
 
@@ -82,15 +84,31 @@ def test_the_endpoint_has_the_requests_fields_as_parameters(studio: tuple[Client
     parameters = client.view_api(return_format="dict")["named_endpoints"]["/text_to_video"]["parameters"]
     fields = TextToVideoRequest.model_fields
     assert [each["parameter_name"] for each in parameters] == [name for name in fields if name != "kind"]
-    assert all(each["parameter_default"] == fields[each["parameter_name"]].default for each in parameters[1:])
+    defaults = {each["parameter_name"]: each["parameter_default"] for each in parameters[1:]}
+    own = dict.fromkeys(OWN_SETTINGS)  # what each model has its own for
+    assert defaults == {name: fields[name].default for name in defaults} | own
 
 
 def test_what_the_page_does_by_itself_is_no_api(studio: tuple[Client, Engine]) -> None:
     client, _ = studio
     making = {"/text_to_video", "/submit", "/comparison", "/submit_comparison", "/tune", "/submit_tuning", "/edits"}
     making |= {"/reference", "/submit_reference", "/finish", "/submit_finish"}
-    telling = {"/stage_frame", "/domain_models", "/tuned_models", "/status", "/stop"}
+    telling = {"/stage_frame", "/domain_models", "/tuned_models", "/models", "/status", "/stop"}
     assert set(client.view_api(return_format="dict")["named_endpoints"]) == making | telling
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+def test_another_model_is_asked_for_by_name_with_its_own_settings(studio: tuple[Client, Engine], tmp_path: Path) -> None:
+    client, engine = studio
+    engine.models.add(str(save("wan", tmp_path / "wan")))
+    told = {each["name"]: each for each in client.predict(api_name="/models")}
+    assert (told["wan"]["frames"], told["wan"]["sampler"]) == (81, "")
+    answer = client.predict(prompt=PROMPT, model="wan", frames=5, width=16, height=16, steps=2, api_name="/text_to_video")
+    request = answer["clips"][0]["request"]
+    assert (request["model"], request["fps"], request["sampler"], request["noise_kind"]) == ("wan", 16.0, "", "independent")
+    with pytest.raises(AppError, match="There is no model 'nowhere' here"):
+        client.predict(prompt=PROMPT, model="nowhere", api_name="/submit")
+    engine.models.remove(str(tmp_path / "wan"))
 
 
 WALL = {"base": {"prompt": PROMPT, "frames": 4, "steps": 2}, "columns": {"field": "seed", "values": [1, 2]}}

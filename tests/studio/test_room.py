@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from studio.events import Done, Event, Failed, Step
 from studio.media import read_metadata
 from studio.requests import TextToVideoRequest
 from studio.residency import ModelPool
-from studio.room import available_bytes
+from studio.room import available_bytes, lost
 from studio.settings import Settings
 from tests.pipelines.directories import save
 
@@ -61,8 +62,8 @@ def between(path: Path) -> int:
     return (tiled + plain) // 2
 
 
-def failing(times: int) -> Callable[[Path, str], Any]:
-    """A loader whose pipeline runs out of memory when it decodes."""
+def failing(times: int, said: str = "CUDA out of memory. Tried to allocate 2 GiB") -> Callable[[Path, str], Any]:
+    """A loader whose pipeline fails when it decodes."""
 
     def load(path: Path, device: str) -> Any:
         pipe, left = load_text_to_video(path, device), [None] * times
@@ -71,7 +72,7 @@ def failing(times: int) -> Callable[[Path, str], Any]:
         def decode_or_fail(*args: Any, **kwargs: Any) -> Any:
             if left:
                 left.pop()
-                raise RuntimeError("CUDA out of memory. Tried to allocate 2 GiB")
+                raise RuntimeError(said)
             return decode(*args, **kwargs)
 
         pipe.vae.decode = decode_or_fail
@@ -131,3 +132,50 @@ def test_a_model_without_tiles_has_one_form(tiny_model: Path) -> None:
 
 def test_a_processor_has_what_is_free_and_what_the_model_holds() -> None:
     assert available_bytes("cpu", 10**15) > 10**15
+
+
+@pytest.mark.parametrize("said", ["CUDA error: unspecified launch failure", "CUDA error: device-side assert triggered\nCompile with ..."])
+def test_a_lost_gpu_is_one_clear_sentence_and_the_queue_goes_on(start: Callable[..., Engine], said: str) -> None:
+    engine = start(PLENTY, failing(1, said))
+    failed = run(engine)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.error.startswith("The GPU failed in the middle of this job (")
+    assert "\n" not in failed.error
+    assert isinstance(run(engine)[-1], Done)
+
+
+def test_only_a_gpu_that_failed_counts_as_lost() -> None:
+    assert lost(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert not lost(RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"))
+    assert not lost(ValueError("device lost its way"))
+
+
+def test_a_refusal_offers_a_length_that_fits(tmp_path: Path) -> None:
+    from pipelines import families
+    from pipelines.memory import first_that_fits, forms, model_of, need
+
+    folder = save("wan", tmp_path / "wan")
+    model, job = model_of(folder), Job(256, 256, 81)
+    cheapest = forms(model, job, half=False)[1]
+    available = need(model, replace(job, frames=33), cheapest).total
+    with pytest.raises(OutOfMemory, match="Choose 33 frames or fewer, or a smaller size"):
+        first_that_fits(model, job, available, half=False, offered=[cheapest])
+    assert families.capabilities(folder).frames.nearest(33) == 33
+
+
+def test_a_gpu_with_too_little_memory_takes_turns_and_the_retry_is_cheaper_still(tmp_path: Path) -> None:
+    import torch
+
+    from pipelines import families
+    from pipelines.memory import Form, forms, model_of, need
+    from studio.room import Room
+
+    folder, job = save("wan", tmp_path / "wan"), Job(16, 16, 5)
+    model = families.load(folder, dtype=torch.bfloat16)
+    sizes = model_of(folder)
+    turns = next(form for form in forms(sizes, job) if form.title == "parts in turn")
+    room = Room(folder, model, job, need(sizes, job, turns).total, "cuda")  # nothing is computed: there need not be a GPU
+    assert [form.title for form in room.forms] == ["parts in turn", "8-bit weights", "blocks in turn"]
+    assert room.notes[:2] == ["parts in turn, for want of memory", "memory ran out: made again, 8-bit weights"]
+    plenty = Room(folder, model, job, need(sizes, job, Form("", "")).total, "cuda")
+    assert [form.title for form in plenty.forms][:2] == ["as it is", "decoded in tiles"]

@@ -41,13 +41,15 @@ def test_what_cannot_be_used_says_why_and_can_be_deleted() -> None:
     assert 'data-confirm="Delete for good?"' in shown
 
 
-def test_a_model_says_whether_the_tabs_run_it(tiny_model: Path) -> None:
+def test_a_model_says_where_it_is_chosen_and_how_it_is_tuned(tiny_model: Path) -> None:
     about = describe(tiny_model)
     assert isinstance(about, DescribedModel)
-    assert f"--model {tiny_model}" in model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=about), {})
-    other = ModelHere(tiny_model, "tiny", "folder", 1, about=replace(about, family="wan"))
-    assert "do not run this family" in model_views.model(other, {})
-    assert "--model" not in model_views.model(ModelHere(tiny_model, "tiny", "studio", 1, about=about), {})
+    shown = model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=about), {})
+    assert "Choose it at the top of the page." in shown
+    assert f"--model {tiny_model}" in shown
+    other = replace(about, capabilities=replace(about.capabilities, cannot={"one_shot": "It cannot."}))
+    assert "--model" not in model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=other), {})
+    assert "Choose it" not in model_views.model(ModelHere(tiny_model, "tiny", "studio", 1, about=about), {})
 
 
 def test_a_module_names_the_base_that_it_needs() -> None:

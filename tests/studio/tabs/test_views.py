@@ -14,7 +14,7 @@ from studio.events import Done, Event, Loading, Queued, Step, Stopped
 from studio.history import ClipRecord
 from studio.jobs import State
 from studio.requests import TextToVideoRequest
-from studio.residency import MemoryReport
+from studio.residency import MemoryReport, ResidentModel
 from studio.settings import Settings
 from studio.tabs import controls, facts, gallery_views, stage_views, views
 from studio.tabs.finishing import Offers
@@ -100,13 +100,22 @@ def test_the_length_ends_where_the_model_does(engine: Engine) -> None:
     assert (length.minimum, length.maximum) == (engine.defaults().min_frames, engine.defaults().max_frames)
 
 
-def test_without_a_model_the_page_is_built_all_the_same(engine: Engine, settings: Settings) -> None:
-    engine.settings = settings.model_copy(update={"model_dir": Path("nowhere")})
+def test_without_a_model_the_page_is_built_all_the_same(settings: Settings) -> None:
+    engine = Engine(settings.model_copy(update={"model_dir": Path("nowhere")}))
     assert frame_limits(engine) is None
     assert build(engine)
+    engine.close()
 
 
 def test_the_header_names_model_memory_and_queue() -> None:
-    said = re.sub("<[^>]+>", " ", views.header("pocket", [], MemoryReport("CPU", 2**30, 4 * 2**30), 2, True))
+    said = re.sub("<[^>]+>", " ", views.header([], MemoryReport("CPU", 2**30, 4 * 2**30), 2, True))
     assert "1.0 of 4 GB" in said
     assert "1 running · 2 waiting" in said
+
+
+def test_the_header_lists_what_is_loaded_and_what_waits() -> None:
+    one, other = ResidentModel("pocket", 55 * 2**20, {}), ResidentModel("wan", 3 * 2**30, {}, waiting=True)
+    assert "loads with the first video" in views.loaded([])
+    assert "pocket loaded, 55 MB" in views.loaded([one])
+    assert "2 models loaded, 3,127 MB" in views.loaded([one, other])
+    assert "wan 3,072 MB, waiting beside the device" in views.loaded([one, other])

@@ -46,7 +46,7 @@ def test_edits_of_the_prompt_are_lines_and_may_contain_commas() -> None:
     assert axes.parse("prompt", "red -> blue\na star, at night\n") == ["red -> blue", "a star, at night"]
 
 
-@pytest.mark.parametrize("name", [name for name in AXES if name not in ("prompt", "domain_model", "tuned_steps")])
+@pytest.mark.parametrize("name", [name for name in AXES if name not in ("prompt", "domain_model", "tuned_steps", "model")])
 def test_usual_values_are_ones_that_a_request_takes(name: str) -> None:
     request = parse_request(
         {"kind": "comparison", "base": BASE.model_dump(), "columns": {"field": name, "values": axes.parse(name, axes.usual(name, ()))}}

@@ -1,0 +1,97 @@
+"""The model in the header, in a real browser: added by its path, chosen, used for a clip, and back again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from studio.engine import Engine
+from studio.settings import Settings
+from tests.pipelines.directories import save
+from tests.serving import serving
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::FutureWarning", "ignore::UserWarning"),
+]
+SLOW = 60_000  # a clip on a busy machine, in milliseconds
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save("wan", tmp_path_factory.mktemp("here") / "tiny-wan")
+
+
+@pytest.fixture(scope="module")
+def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[tuple[str, Engine]]:
+    """A studio of its own: other tests should not find the model in theirs."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
+    with serving(settings, 0.02) as served:
+        yield served
+
+
+def choose(page: Page, title: str) -> None:
+    page.locator("#model input").click()
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+def field(page: Page, name: str) -> Any:
+    return page.locator(f"#field-{name}")
+
+
+def fill(page: Page, name: str, value: str) -> None:
+    box = field(page, name).locator("input").first
+    box.fill(value)
+    box.press("Tab")
+
+
+def test_a_model_is_added_chosen_used_and_left_again(page: Page, folder: Path) -> None:
+    page.get_by_role("tab", name="Models").click()
+    page.locator("#model-name input, #model-name textarea").fill(str(folder))
+    page.locator("#model-add").click()
+    page.locator("#models-here .model", has=page.get_by_role("heading", name="tiny-wan", exact=True)).wait_for()
+    page.get_by_role("tab", name="Text to video").click()
+    choose(page, "tiny-wan")
+
+    # Its limits, its own settings, and what it cannot do.
+    expect(field(page, "frames").locator("input[type=range]")).to_have_attribute("max", "161")
+    expect(field(page, "frames").locator("input").first).to_have_value("81")
+    for name in ("Sampler", "Domain model", "Noise prior", "Output"):
+        page.get_by_role("button", name=name).first.click()
+    expect(field(page, "sampler")).to_contain_text("It is sampled the way it was trained for.")
+    expect(field(page, "domain_model").locator("input")).to_be_disabled()
+    expect(field(page, "noise_kind")).to_contain_text("trained with independent noise")
+
+    fill(page, "frames", "5")
+    fill(page, "width", "16")
+    fill(page, "height", "16")
+    fill(page, "steps", "4")
+    page.locator("#prompt textarea").fill("a red ball moving left")
+    page.locator("#prompt textarea").press("Control+Enter")
+    page.locator("#stage [data-state=done]").wait_for(timeout=SLOW)
+    expect(page.locator("#stage .caption")).to_contain_text("model tiny-wan")
+    expect(page.locator("#header .loaded")).to_contain_text("tiny-wan loaded")
+
+    choose(page, "tiny")
+    expect(field(page, "frames").locator("input[type=range]")).to_have_attribute("max", "24")
+    expect(field(page, "frames").locator("input").first).to_have_value("16")
+    expect(field(page, "domain_model").locator("input")).to_be_enabled()
+
+
+def test_a_clip_s_settings_bring_its_model_back_in_both_tabs(page: Page, studio: tuple[str, Engine], folder: Path) -> None:
+    page.locator("#shelf .strip button").first.click()
+    page.get_by_role("button", name="Use these settings").click()
+    expect(page.locator("#model input")).to_have_value("tiny-wan")
+    expect(field(page, "frames").locator("input").first).to_have_value("5")
+    page.get_by_role("button", name="Output").first.click()
+    expect(field(page, "width").locator("input").first).to_have_value("16")
+    expect(page.locator("#note .alert")).to_have_count(0)
+    page.get_by_role("tab", name="Reference image").click()
+    expect(page.locator("#reference-frames input[type=range]")).to_have_attribute("max", "161")
+    page.reload()
+    expect(page.locator("#model input")).to_have_value("tiny-wan")
+    expect(field(page, "frames").locator("input").first).to_have_value("5")

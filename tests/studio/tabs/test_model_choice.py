@@ -1,0 +1,84 @@
+"""Forms follow the model: its limits and defaults, what it cannot do greyed out with the reason; for every family."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from studio.engine import Engine
+from studio.requests import ReferenceRequest, parse_request
+from studio.settings import Settings
+from studio.tabs import controls, model_choice
+from tests.pipelines.directories import LAYOUTS, save
+
+TEXT = controls.Form(without=("tuned_model", "tuned_steps", "structure", "base_strength", "shows"))
+REFERENCE = controls.Form(ReferenceRequest, "reference", without=())
+FEATURES = {"negative_prompt": "negative_prompt", "sampler": "sampler", "width": "size", "lora": "lora", "guidance_scale": "guidance"}
+
+
+@pytest.fixture(scope="module", params=LAYOUTS)
+def layout(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def studio(layout: str, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Engine]:
+    """A studio that has the family's directory."""
+    folder = save(layout, tmp_path_factory.mktemp("here") / "added")
+    engine = Engine(Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu"))
+    engine.models.add(str(folder))
+    yield engine
+    engine.close()
+
+
+def followed(engine: Engine, form: controls.Form, model: str, values: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Field -> its control with a model."""
+    return model_choice.follow(form, {name: name for name in form.names}, engine.chosen(model), engine, values)
+
+
+def test_length_and_settings_are_the_model_s(studio: Engine, layout: str) -> None:
+    chosen, made = studio.chosen("added"), followed(studio, TEXT, "added")
+    rule = chosen.capabilities.frames
+    assert (made["frames"].maximum, made["frames"].step) == (rule.most, rule.step)
+    rule.check(int(made["frames"].minimum))
+    for name, value in chosen.settings().items():
+        assert made[name].value == value, name
+
+
+def test_what_it_cannot_do_is_greyed_out_with_its_reason(studio: Engine, layout: str) -> None:
+    can, made = studio.chosen("added").capabilities, followed(studio, TEXT, "added")
+    for name, feature in FEATURES.items():
+        assert made[name].interactive == can.can(feature), name
+        assert not can.cannot.get(feature) or made[name].info == can.cannot[feature]
+    assert can.noise_warning in made["noise_kind"].info
+    assert (made["domain_model"].interactive, made["domain_model"].info) == (False, model_choice.DOMAINS_ARE_OWN)
+
+
+def test_the_form_s_values_are_a_request_that_the_model_takes(studio: Engine, layout: str) -> None:
+    chosen = studio.chosen("added")
+    form = REFERENCE if chosen.capabilities.picture == "needed" else TEXT
+    made = followed(studio, form, "added")
+    kind = "reference" if form is REFERENCE else "text_to_video"
+    request = parse_request({"kind": kind, "prompt": "a", "model": "added", **{name: control.value for name, control in made.items()}})
+    if kind == "text_to_video":
+        assert studio.submit(request)
+
+
+def test_back_to_the_studio_s_own_all_is_as_before(studio: Engine, layout: str) -> None:
+    made = followed(studio, TEXT, "")
+    assert {name: control.value for name, control in made.items() if name in TEXT.defaults} == {
+        name: value for name, value in TEXT.defaults.items() if name in made
+    }
+    assert (made["frames"].minimum, made["frames"].maximum) == (1, 24)
+    assert made["domain_model"].interactive
+
+
+def test_a_picture_s_tab_says_what_only_the_studio_s_own_model_does(studio: Engine, layout: str) -> None:
+    made = followed(studio, REFERENCE, "added")
+    animated = studio.chosen("added").capabilities.picture != "none"
+    assert made["reference_strength"].interactive != animated
+    assert made["frames"].minimum >= min(2, made["frames"].maximum - made["frames"].step)
+    assert not made["sharper"].interactive
