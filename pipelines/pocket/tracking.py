@@ -205,7 +205,7 @@ def _unroll(clip: np.ndarray, track: Track) -> np.ndarray:
     reach = float(np.median(track.radius[track.seen])) * size * 1.5
     rings = max(4, round(reach))
     cut = [np.where(mask[..., None], frame, 0).astype(np.float32) for frame, mask in zip(clip, track.mask, strict=True)]
-    to_polar = cv2.WARP_POLAR_LINEAR | cv2.INTER_LINEAR
+    to_polar = cv2.WARP_POLAR_LINEAR | cv2.INTER_LINEAR | cv2.WARP_FILL_OUTLIERS  # without it, what lies beyond the frame is any memory
     return np.stack([cv2.warpPolar(cut[i], (rings, ANGLES), tuple(middle), reach, to_polar) for i in np.flatnonzero(track.seen)])
 
 

@@ -9,7 +9,7 @@ from pipelines.pocket.captions import PHRASES, Attributes
 from pipelines.pocket.degrade import degrade
 from pipelines.pocket.oracle import FILE, READS, Oracle
 from pipelines.pocket.oracle_training import check
-from pipelines.pocket.tracking import find_object, read_color, read_motion
+from pipelines.pocket.tracking import _unroll, find_object, read_color, read_motion
 from pipelines.pocket.world import render, render_with_path
 
 
@@ -82,6 +82,16 @@ def test_garbage_has_no_motion_no_color_and_no_object(oracle: Oracle, kind: str)
 def test_shuffled_frames_have_no_motion() -> None:
     clip = clip_of(motion="left")[np.random.default_rng(1).permutation(16)]
     assert read_motion(clip, find_object(clip))[0] is None
+
+
+def test_beyond_the_edge_of_the_frame_there_is_nothing() -> None:
+    """What OpenCV leaves unfilled there is whatever the memory held, and motions were read from it."""
+    clip = np.full((6, 64, 64, 3), 90, np.uint8)
+    clip[:, 20:36, 48:] = (250, 20, 20)
+    rings = _unroll(clip, find_object(clip))
+    assert np.isfinite(rings).all()
+    assert 0 <= rings.min() <= rings.max() <= 255
+    assert not rings[:, 0, -2:].any()  # to the right
 
 
 def test_a_batch_of_unequal_clips_reads_like_one_by_one(oracle: Oracle) -> None:
