@@ -8,13 +8,11 @@ from torch import nn
 from ..decoder import VideoDecoder
 
 CHANGE_SHARE = 1.0  # weight of how frames change from one to the next, beside how they look: flicker is change that should not be
-STILL_SHARE = 4.0  # weight of all change where nothing changes, which is where flicker is seen
-STILL = 2 / 127.5  # change of a pixel, of 2, below which it stands still
 MOST_NOISE = 0.1  # standard deviation, in units of the latents' own: a model's latents are not as clean as an encoder's
 
 
 class DecoderObjective(nn.Module):
-    """Mean absolute error of frames and of their changes, and flicker: forward(batch, step) -> loss. `pixels` is uint8 (b, f, h, w, 3).
+    """Mean absolute error of frames and of their changes: forward(batch, step) -> loss. The batch has `pixels` uint8 (b, f, h, w, 3).
 
     Half of the clips get a little noise on their latents, another in each frame.
 
@@ -32,7 +30,7 @@ class DecoderObjective(nn.Module):
         latents = self._noisy(self._encode(images), torch.Generator(images.device).manual_seed(step))
         made = self.decoder(self.autoencoder, latents).float()
         change = made.diff(dim=2) - images.diff(dim=2)
-        return (made - images).abs().mean() + CHANGE_SHARE * change.abs().mean() + STILL_SHARE * flicker(made, images)
+        return (made - images).abs().mean() + CHANGE_SHARE * change.abs().mean()
 
     def _encode(self, images: torch.Tensor) -> torch.Tensor:
         with torch.no_grad(), torch.autocast(images.device.type, enabled=False):
@@ -44,9 +42,3 @@ class DecoderObjective(nn.Module):
         levels = torch.rand(len(latents), generator=generator, device=latents.device).mul(2).sub(1).clamp(min=0) * MOST_NOISE
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         return latents + levels.view(-1, 1, 1, 1, 1) * latents.std() * noise
-
-
-def flicker(made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Mean absolute change from frame to frame of the pixels that stand still in the true clip; both (b, 3, f, h, w) in [-1, 1]."""
-    still = (true.amax(dim=2) - true.amin(dim=2) <= STILL).all(dim=1)[:, None, None]
-    return (made.diff(dim=2).abs() * still).sum() / (3 * (made.shape[2] - 1) * still.sum()).clamp(min=1)
