@@ -26,6 +26,7 @@ FORMS = {
 }
 EIGHT_BITS = Form("8-bit weights", "", 4, 1, offload="model")
 AS_IT_IS = Form("as it is", "", 4)
+GREY_LEVEL = 1 / 255  # on processors with bfloat16 units the order of sums shows
 
 
 @pytest.fixture(params=["studio", "stable-diffusion", "wan, two experts", "ltx", "cogvideox", "animatediff", "modelscope"], scope="module")
@@ -72,7 +73,7 @@ def test_the_frames_are_the_same_in_every_form_and_the_form_comes_off(model: Any
     with applied(model, FORMS[form]):
         if form == "blocks in turn":
             assert "group_offloading" in set(hooks(model))
-        assert np.abs(make(model, name) - frames).max() < 1e-5
+        assert np.abs(make(model, name) - frames).max() < GREY_LEVEL
     assert set(hooks(model)) == set()
     assert not getattr(model.vae, "use_tiling", False)
     assert np.abs(make(model, name) - frames).max() < 1e-5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ class Workbench:
 
     def chain(self, job_id: str = "job") -> Chain:
         making = Making(job_id, SHORT, self.engine.settings)
-        bench = self.engine.bench
-        chain = Chain(making, type(bench)(bench.settings, bench.pool, bench.history, bench.walls, self.told.append), seed=3)  # type: ignore[arg-type]
+        bench = replace(self.engine.bench, tell=self.told.append)  # type: ignore[arg-type]
+        chain = Chain(making, bench, seed=3)
         chain.give("clip", moving(3), 8.0)
         return chain
 
