@@ -130,6 +130,7 @@ class ComposedDenoiser(nn.Module):
         self.calls: dict[str | None, dict[str, Any]] = {}  # the arguments of each branch at the last step
         self._branch: str | None = None
         self._names = [name for name in inspect.signature(adapter.forward).parameters if name != "self"]
+        self._prior_names = _names_of(prior)
         self._check()
 
     @classmethod
@@ -365,6 +366,8 @@ class ComposedDenoiser(nn.Module):
         inputs = {name: rows_of(value, asked, call.batch, name) for name, value in call.inputs.items()} | {call.sample: sample}
         own = {name: rows_of(one_each(value, len(call.rows)), clips, len(call.rows), name) for name, value in self.prior_inputs.items()}
         inputs = as_network_takes(inputs | own, self.adapter, self.prior)
+        if self._prior_names is not None:  # what else the adapter is told is of its own kind
+            inputs = {name: value for name, value in inputs.items() if name in self._prior_names}
         if timestep is not None:
             inputs["timestep"] = timestep
         with _context(self.prior, "prior"):
@@ -375,6 +378,12 @@ class ComposedDenoiser(nn.Module):
                 "Compose two models of one latent space.",
             )
         return prior
+
+
+def _names_of(network: nn.Module) -> frozenset[str] | None:
+    """The arguments that a network's call takes; None is any."""
+    parameters = inspect.signature(network.forward).parameters
+    return None if any(each.kind is each.VAR_KEYWORD for each in parameters.values()) else frozenset(parameters)
 
 
 def _tensor(answer: Any) -> torch.Tensor:

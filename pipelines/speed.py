@@ -24,6 +24,7 @@ from torch import nn
 from .caches import CACHES, cached, why_no_cache
 from .errors import InvalidInput
 from .forms import denoisers, device_of, in_eight_bits
+from .inflation import VideoUNet
 
 Precision = Literal["", "float32", "bfloat16", "float16"]
 Weights = Literal["", "fp8", "int8"]
@@ -82,8 +83,13 @@ def load(path: str | Path, device: str = "cpu", speed: Speed | None = None, comp
     return model
 
 
-def put_on(model: Any, speed: Speed) -> ExitStack:
+def put_on(model: Any, speed: Speed, device: str | torch.device | None = None) -> ExitStack:
     """Turns the switches on.
+
+    Args:
+        model: loaded.
+        speed: the switches.
+        device: where it computes; None is where it is.
 
     Returns:
         What takes them all off again when it is closed, or at the end of its `with`.
@@ -91,7 +97,7 @@ def put_on(model: Any, speed: Speed) -> ExitStack:
     Raises:
         InvalidInput: where the model cannot do one of them, with the reason; then all are off.
     """
-    for switch, reason in cannot(model, speed).items():
+    for switch, reason in cannot(model, speed, device).items():
         raise InvalidInput(f"This model cannot run with the {switch} {getattr(speed, switch)!r}.", reason)
     with ExitStack() as stack:
         for network in denoisers(model):
@@ -106,14 +112,20 @@ def put_on(model: Any, speed: Speed) -> ExitStack:
         return stack.pop_all()
 
 
-def cannot(model: Any, speed: Speed) -> dict[str, str]:
-    """Switch -> why a loaded model cannot have it as asked; empty where it can have all of them."""
-    networks, device = denoisers(model), device_of(model)
+def cannot(model: Any, speed: Speed, device: str | torch.device | None = None) -> dict[str, str]:
+    """Switch -> why a loaded model cannot have it as asked; empty where it can have all of them.
+
+    Args:
+        device: where it computes; None is where it is.
+    """
+    networks, target = denoisers(model), device_of(model, device)
     reasons: dict[str, str] = {}
     if speed.dtype and any(network.dtype != speed.dtype for network in networks):
         reasons["precision"] = f"It is loaded in {str(networks[0].dtype).removeprefix('torch.')}: load it again in the other."
-    if speed.precision == "float16" and device.type == "cpu":
+    if speed.precision == "float16" and target.type == "cpu":
         reasons["precision"] = "A CPU computes float16 in few of its layers: take bfloat16."
+    if speed.precision == "bfloat16" and any(isinstance(network, VideoUNet) for network in networks):
+        reasons["precision"] = "What was tuned on it knows its weights as float16 keeps them, and would not find them."
     checks: tuple[tuple[str, Any, Callable[[Any], str]], ...] = (
         ("weights", speed.weights, lambda network: _why_not_small(network, speed.weights)),
         ("attention", speed.attention, lambda network: _why_not_attending(network, speed.attention)),
@@ -137,6 +149,8 @@ def attentions() -> tuple[str, ...]:
 
 
 def _why_not_small(network: Any, weights: Weights) -> str:
+    if isinstance(network, VideoUNet):
+        return "Tuned tensors are laid over its weights, in their own precision."
     if weights == "int8" and importlib.util.find_spec("torchao") is None:
         return "The package torchao is not installed; fp8 needs none."
     if weights == "fp8" and not hasattr(network, "enable_layerwise_casting"):
@@ -146,7 +160,7 @@ def _why_not_small(network: Any, weights: Weights) -> str:
 
 @contextmanager
 def _small(network: Any, weights: Weights) -> Iterator[None]:
-    """Weights in 8 bits on the device; the whole ones wait in the machine's own memory."""
+    """Weights in 8 bits on the device; the whole ones wait in the machine's own memory, and come to where the network is at the end."""
     device = network.device
     nn.Module.to(network, "cpu")
     try:
@@ -155,6 +169,7 @@ def _small(network: Any, weights: Weights) -> Iterator[None]:
             try:
                 yield
             finally:
+                device = network.device  # it may have been moved meanwhile
                 nn.Module.to(network, "cpu")
     finally:
         nn.Module.to(network, device)

@@ -37,6 +37,7 @@ class Chosen:
         capabilities: what it can do, and why not.
         defaults: what it does unless told otherwise: its own, and what the catalog knows better.
         about: what its files say; None for the studio's own, which is not looked into before it is loaded.
+        latent_group: what the catalog calls its latents; "" where it does not know the model.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Chosen:
     capabilities: Capabilities
     defaults: GenerationDefaults
     about: DescribedModel | None = None
+    latent_group: str = ""
 
     @property
     def own(self) -> bool:
@@ -126,7 +128,8 @@ class Choosing:
             raise InvalidInput(f"{one.title!r} is a motion module alone.", "Choose a directory that has its base as well.")
         about = one.about
         own = one.entry.settings(about.defaults) if one.entry else about.defaults
-        return Chosen(name, one.title, one.path, about.family, about.capabilities, _limited(own, about.capabilities), about)
+        group = one.entry.latent_group if one.entry else ""
+        return Chosen(name, one.title, one.path, about.family, about.capabilities, _limited(own, about.capabilities), about, group)
 
     def lora(self, name: str, chosen: Chosen) -> Path:
         """The file of a LoRA for a model.

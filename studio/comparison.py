@@ -68,17 +68,19 @@ def check(request: ComparisonRequest, bench: Bench) -> None:
 
 
 def make(making: Making, bench: Bench) -> None:
-    """Fills the wall model by model: first with what the history has, then clip by clip. Returns early once `making.stop` is set."""
+    """Fills the wall model by model (two that are mixed are one): first with what the history has, then clip by clip.
+
+    Returns early once `making.stop` is set.
+    """
     assert isinstance(making.request, ComparisonRequest)
     shutil.rmtree(making.previews, ignore_errors=True)
     wall = _Filling(making, bench, Reader.of(bench))
     wanted = list(dict.fromkeys(cell.request for cell in wall.cells))
     made: list[TextToVideoRequest] = []
-    for name in dict.fromkeys(request.model for request in wanted):
-        chosen = bench.choosing.model(name)
-        with bench.pool.borrow(chosen.path) as resident:
-            maker = text_to_video.ClipMaker(making, bench, resident, chosen)
-            found = {r: bench.history.find(r, fingerprint(maker.weights(r))) for r in wanted if r.model == name}
+    for models in dict.fromkeys((request.model, request.prior) for request in wanted):
+        those = [request for request in wanted if (request.model, request.prior) == models]
+        with text_to_video.borrowed(making, bench, those[0]) as maker:
+            found = {r: bench.history.find(r, fingerprint(maker.weights(r))) for r in those}
             now = sorted(found, key=lambda request: found[request] is None)  # those that are there come first
             requests = [*made, *now, *(request for request in wanted if request not in found and request not in made)]
             for i, request in enumerate(now, start=len(made)):

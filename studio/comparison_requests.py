@@ -126,9 +126,9 @@ class ComparisonRequest(BaseModel):
             sizes = " x ".join(str(len(axis.values)) for axis in self.axes)
             raise InvalidInput(f"The wall would have {sizes} = {count} clips.", f"Ask for at most {MOST_CELLS}.")
         without = [name for name in varied if name in MIXING]
-        if without and not self.base.domain_model and "domain_model" not in varied:
+        if without and not self.base.mixed and "domain_model" not in varied:
             raise InvalidInput(
-                f"The {title_of(without[0])} is varied without a domain model.", "Choose a domain model, or vary another setting."
+                f"The {title_of(without[0])} is varied without a domain model or a prior.", "Choose one, or vary another setting."
             )
         self.cells()  # an edit that does not fit the prompt is refused now
         return self
@@ -162,14 +162,16 @@ def cell_request(base: TextToVideoRequest, changes: Mapping[AxisField, Value]) -
         return beside_edits(values | {"prompt": base.prompt}, str(shown_prompt)), ""
     if "prompt" in changes:
         values["prompt"] = edited(base.prompt, str(changes["prompt"]))
-    alone = values["prior_strength"] == PRIOR_ALONE or not values["domain_model"]
-    if alone:
+    prior_alone = values["prior_strength"] == PRIOR_ALONE
+    if prior_alone:
         del values["prior_strength"]
     try:
         request = TextToVideoRequest.model_validate(values)
     except ValidationError as error:
         raise describe_errors(error) from error
-    return request.alone() if alone else request, request.domain_model
+    if prior_alone:
+        return request.prior_alone(), request.domain_model
+    return request if request.mixed else request.alone(), request.domain_model
 
 
 def beside_edits(values: Mapping[str, Any], which: str) -> TextToVideoRequest:

@@ -37,6 +37,7 @@ from .room import ran_out
 from .settings import Settings
 from .shelf import Shelf
 from .sources import frame_of
+from .speeds import Speeds
 from .stages import MadeStage
 from .zero import LentGpu, on_zero_gpu, refused
 
@@ -68,7 +69,7 @@ class Engine(Shelf):
             raise StorageError(happened, "Close it, or choose another folder with --data.") from error
         except OSError as error:
             raise StorageError(f"The folder {str(settings.data_dir)!r} cannot be written ({error.strerror}).", media.REMEDY) from error
-        self.pool = ModelPool(settings.device, load)
+        self.pool = ModelPool(settings.device, load, speeds=Speeds(settings.data_dir))
         self._store = Store(settings.database)
         self.history = History(self._store, settings.data_dir)
         self.walls = Walls(self.history)

@@ -35,8 +35,8 @@ def seconds(request: Request, bench: Bench) -> int:
     if isinstance(request, DomainTrainingRequest):
         wanted = BASE + 60 * request.minutes
     else:
-        path = bench.choosing.model(model_of(request)).path
-        wanted = BASE + frame_evaluations(request) * (FIXED + PER_BILLION * billions(path))
+        largest = max(billions(bench.choosing.model(name).path) for name in {model_of(request), prior_of(request)})
+        wanted = BASE + frame_evaluations(request) * (FIXED + PER_BILLION * largest)
     return min(math.ceil(wanted), bench.settings.gpu_seconds)
 
 
@@ -55,6 +55,12 @@ def frame_evaluations(request: Request) -> float:
             finished = request.made_frames * (1 + request.sharper)
             return 2 * request.steps * (drawn + finished)
     return 0.0
+
+
+def prior_of(request: Request) -> str:
+    """The model that a job asks as well, beside the one that it begins with; that one again where there is none."""
+    first = request.base if isinstance(request, ComparisonRequest) else request
+    return getattr(first, "prior_model", "") or model_of(request)
 
 
 def billions(path: Path) -> float:

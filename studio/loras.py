@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pipelines.checkpoints import file_hash
+from pipelines.errors import InvalidInput
 
 from .choosing import Chosen
 
@@ -28,9 +29,15 @@ def with_lora_of(request: Drawn, resident: Resident, chosen: Chosen, bench: Benc
 
     Raises:
         IncompatibleModels: when it was trained on another base.
+        InvalidInput: when the model's weights are in 8 bits, in which a LoRA would be as well, and nothing can be computed.
     """
     if not request.lora:
         return nullcontext()
+    if resident.speed and resident.speed.weights:
+        happened = (
+            f"The LoRA {request.lora!r} was chosen, and the weights of {chosen.title!r} are kept in 8 bits ({resident.speed.weights})."
+        )
+        raise InvalidInput(happened, "Switch that off in the tab of models, under Speed, or leave the LoRA out.")
     return _on(resident, request, chosen, bench)
 
 

@@ -11,11 +11,11 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel, describe, load_catalog, why_lora_does_not_fit
 from pipelines.errors import InvalidInput, JobError, StorageError, StudioError, WeightsMissing
@@ -24,6 +24,7 @@ from .downloads import ModelStore
 from .fetching import Fetching, Guard
 from .model_files import StoredModel
 from .settings import Settings
+from .speeds import Refusals, Refused, Speeds, check, speed_of
 
 Origin = Literal["studio", "hub", "folder", "kept"]
 Stamps = tuple[tuple[str, int, int], ...]  # files, when they were changed, and their bytes
@@ -74,6 +75,8 @@ class Models:
         self.settings = settings
         self.store = ModelStore(settings.data_dir / "models", settings.offline)
         self.fetching = Fetching(lambda: self.store, guard)
+        self.speeds = Speeds(settings.data_dir)
+        self._refusals = Refusals(settings.device)
         self._described: dict[Path, tuple[Stamps, DescribedModel | DescribedLora | StudioError]] = {}
         self._fits: dict[tuple[Path, Stamps, Path, Stamps], str] = {}
 
@@ -214,6 +217,31 @@ class Models:
     def close(self) -> None:
         """Ends all downloads."""
         self.fetching.close()
+        self._refusals.close()
+
+    # -- How fast -------------------------------------------------------------------------------------------------------------
+
+    def speed_refused(self, one: ModelHere) -> Refused | None:
+        """Which switches of `pipelines.speed` a model cannot have, and why; None while that is being found out."""
+        return self._refusals.of(one.path, _stamps(one.path))
+
+    def set_speed(self, name: str, values: Mapping[str, Any]) -> None:
+        """Chooses the switches of a model that is here; its next job has them on.
+
+        Args:
+            name: as in `ModelHere`.
+            values: fields of `pipelines.speed.Speed`; what is left out is off.
+
+        Raises:
+            JobError: where the page may not change the models.
+            InvalidInput: for what the model cannot have, with the reason, or what no model has.
+            WeightsMissing, ModelError: when it is not here, or cannot be used.
+            StorageError: when the choice cannot be kept.
+        """
+        self.check_open()
+        one = self._find(name)
+        check(one.path, speed_of(values), self.settings.device)
+        self.speeds.put(one.path, values)
 
     # -----------------------------------------------------------------------------------------------------------------------
 

@@ -56,7 +56,9 @@ def prints(path: Path, weights: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def common(path: Path, weights: Mapping[str, str], device: str, others: Iterable[tuple[Mapping[str, str], Any]]) -> dict[str, nn.Module]:
+def common(
+    path: Path, weights: Mapping[str, str], device: str, others: Iterable[tuple[Mapping[str, str], Any]], dtype: Any = None
+) -> dict[str, nn.Module]:
     """Parts that the model in a directory can take from loaded ones instead of loading them.
 
     Args:
@@ -64,11 +66,12 @@ def common(path: Path, weights: Mapping[str, str], device: str, others: Iterable
         weights: its files -> their hashes.
         device: where it is to be.
         others: (prints, pipe) of the loaded models that are on the device.
+        dtype: of the weights, as `families.load` takes it.
     """
     from pipelines.families.loading import dtype_of
 
     family = families.family_of(families.read_directory(path))
-    wanted = dtype_of(family, device)
+    wanted = dtype_of(family, device, dtype)
     given: dict[str, nn.Module] = {}
     for name, told in prints(path, weights).items():
         precision = wanted.get(name, wanted["default"]) if isinstance(wanted, dict) else wanted

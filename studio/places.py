@@ -7,15 +7,20 @@ it: they wait in the machine's own memory, or are forgotten where that is too sm
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipelines.checkpoints import weight_files
-from pipelines.memory import Job, Need, forms, model_of, need
+from pipelines.memory import SLACK, Job, Need, forms, model_of, need
 
 from . import parts
+
+if TYPE_CHECKING:
+    from pipelines.speed import Speed
 
 Stamps = tuple[tuple[Path, int, int], ...]  # files, when they were changed, and their bytes
 log = logging.getLogger(__name__)
@@ -40,12 +45,27 @@ class Resident:
         model: what is told of it.
         stamps: of its weight files, which tell when they are others.
         prints: what tells its parts from those of other models (`parts.prints`).
+        speed: the switches that are on (`pipelines.speed.Speed`); None before they are.
+        switches: takes them off when it is closed.
     """
 
     pipe: Any
     model: ResidentModel
     stamps: Stamps = ()
     prints: Mapping[str, str] = field(default_factory=dict)
+    speed: Speed | None = None
+    switches: ExitStack = field(default_factory=ExitStack)
+
+    def close(self) -> None:
+        """Takes its switches off where it is forgotten; whole weights do not come to the device once more."""
+        try:
+            if self.speed and self.speed.weights:
+                from pipelines.forms import denoisers
+
+                parts.move(denoisers(self.pipe), "cpu")
+            self.switches.close()
+        except RuntimeError as error:  # a GPU that is lost gives nothing back
+            log.warning("the switches of %s stay on: %s", self.model.name, str(error).splitlines()[:1])
 
 
 class Places:
@@ -63,6 +83,7 @@ class Places:
     ) -> None:
         self.device, self.available, self.spare, self.leaving = device, available, spare, leaving
         self.resident: dict[Path, Resident] = {}
+        self.together: frozenset[Path] = frozenset()
         self.moves = 0
 
     @property
@@ -73,6 +94,15 @@ class Places:
     def waiting(self) -> list[Path]:
         return [path for path, each in self.resident.items() if each.model.waiting]
 
+    @contextmanager
+    def held_together(self, paths: Collection[Path]) -> Iterator[None]:
+        """Models that make no room for each other until the end of the `with`."""
+        self.together = frozenset(paths)
+        try:
+            yield
+        finally:
+            self.together = frozenset()
+
     def used(self, path: Path, resident: Resident) -> Resident:
         """Puts a model at the end of the line, and on the device if it fits there as a whole."""
         self.resident.pop(path, None)
@@ -82,8 +112,8 @@ class Places:
         return self.resident[path]
 
     def make_room(self, path: Path, needed: int) -> bool:
-        """Others leave the device until a model has so many bytes there; False when it has not even alone."""
-        while self.left(path) < needed and (others := [each for each in self.on_device if each != path]):
+        """Others leave the device until a model has so many bytes there; False when it has not even with those that are held with it."""
+        while self.left(path) < needed and (others := [each for each in self.on_device if each not in {path, *self.together}]):
             self._evict(others[0])
         return self.left(path) >= needed
 
@@ -97,7 +127,7 @@ class Places:
     def forget(self, path: Path) -> None:
         """A model is gone, and what was loaded beside it."""
         self.leaving(path)
-        del self.resident[path]
+        self.resident.pop(path).close()
 
     def _evict(self, path: Path) -> None:
         """Off the device: to the machine's own memory where there is room, else away. What others share stays."""
@@ -138,6 +168,12 @@ def weight_bytes(path: Path, device: str) -> int:
 def least_bytes(path: Path, device: str, job: Job) -> int:
     """What a job needs on the device where nothing is done about memory."""
     return _needed(path, device, job).total
+
+
+def more_bytes(path: Path, other: Path, device: str, job: Job) -> int:
+    """What a job's activations take more on the device where a second network is asked as well, after the first."""
+    mine, theirs = (_needed(each, device, job).denoising for each in (path, other))
+    return max(0, math.ceil((theirs - mine) * SLACK))
 
 
 def _needed(path: Path, device: str, job: Job) -> Need:

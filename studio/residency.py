@@ -17,15 +17,18 @@ import psutil
 from pipelines import families
 from pipelines.checkpoints import weight_hashes
 from pipelines.domain_models import DomainModel
-from pipelines.memory import Job
+from pipelines.errors import InvalidInput, OutOfMemory
+from pipelines.memory import GIB, Job
 
 from . import parts
-from .places import Places, Resident, ResidentModel, Stamps, least_bytes, stamps_of, weight_bytes
+from .places import Places, Resident, ResidentModel, Stamps, least_bytes, more_bytes, stamps_of, weight_bytes
 from .room import Room, available_bytes
+from .speeds import Speeds, check_asked_by_another, switched
 
 if TYPE_CHECKING:
     from pipelines.finishers import Finishers
     from pipelines.inflation import VideoUNet
+    from pipelines.speed import Speed
     from pipelines.tuned_network import Tuned
 
 Load = Callable[[Path, str], Any]
@@ -70,6 +73,7 @@ class ModelPool:
         load: (folder, device) -> pipeline; the default is `pipelines.families.load`, with the parts that are loaded already.
         available: (device, bytes that the model holds) -> bytes for a model and a job on it; the default asks the device.
         spare: bytes of the machine's own memory that are free for what waits.
+        speeds: what makes each model faster; None is nothing.
     """
 
     def __init__(
@@ -78,10 +82,12 @@ class ModelPool:
         load: Load | None = None,
         available: Callable[[str, int], int] = available_bytes,
         spare: Callable[[], int] = lambda: psutil.virtual_memory().available,
+        speeds: Speeds | None = None,
     ) -> None:
         self.loads = 0
         self.available = available
         self._load = load
+        self._speeds = speeds
         self._places = Places(device, lambda device, held: self.available(device, held), spare, self._drop_companions)
         self._domains: dict[tuple[Path, Path], ResidentDomain] = {}
         self._finishers: dict[Path, tuple[Stamps, ResidentFinishers]] = {}
@@ -109,29 +115,43 @@ class ModelPool:
         Raises:
             ModelError: when it cannot be loaded; the next borrower tries again.
         """
-        with self._device_lock:
+        with self.borrow_all(path) as (resident,):
+            yield resident
+
+    @contextmanager
+    def borrow_all(self, *paths: Path) -> Iterator[tuple[Resident, ...]]:
+        """As `borrow`, of models that one job needs together: none makes room for another. Several must fit on the device as a whole.
+
+        Raises:
+            OutOfMemory: when they do not.
+            InvalidInput: when one but the first has a step cache.
+        """
+        with self._device_lock, self._places.held_together(paths):
             for gone in [each for each in self._places.resident if not each.exists()]:
                 self._places.forget(gone)
-            resident, stamps = self._places.resident.get(path), stamps_of(path)
-            if resident and resident.stamps != stamps:
-                self._places.forget(path)  # its files are others now
-                resident = None
-            yield self._places.used(path, resident or self._bring(path, stamps))
+            for path in paths:
+                if self._current(path).model.waiting and len(paths) > 1:
+                    raise _too_large(paths, self.device)
+            for path in paths[1:]:
+                check_asked_by_another(self._places.resident[path])
+            yield tuple(self._places.resident[path] for path in paths)
 
-    def room(self, resident: Resident, path: Path, job: Job) -> Room:
+    def room(self, resident: Resident, path: Path, job: Job, beside: Path | None = None) -> Room:
         """How a job of that size can be made with the borrowed model.
 
         Args:
             resident: what `borrow(path)` gave.
             path: folder of that model.
             job: its size.
+            beside: folder of a second borrowed model, whose network is asked as well.
 
         Raises:
             OutOfMemory: when it cannot.
         """
-        self._places.make_room(path, least_bytes(path, self.device, job))
+        more = more_bytes(path, beside, self.device, job) if beside else 0
+        self._places.make_room(path, least_bytes(path, self.device, job) + more)
         home = self.device if resident.model.waiting else None
-        return Room(path, resident.pipe, job, self._places.left(path), home)
+        return Room(path, resident.pipe, job, self._places.left(path) - more, home)
 
     def domain(self, resident: Resident, base: Path, model: DomainModel) -> ResidentDomain:
         """A domain model beside the borrowed one, loaded once; one that was trained again meanwhile is loaded again.
@@ -217,23 +237,52 @@ class ModelPool:
     def clear(self) -> None:
         """Forgets all models."""
         with self._device_lock:
-            self._places.resident.clear()
+            for path in list(self._places.resident):
+                self._places.forget(path)
             self._domains.clear()
             self._finishers.clear()
             self._tuned = None
         self.free_cache()
 
-    def _bring(self, path: Path, stamps: Stamps) -> Resident:
+    def _current(self, path: Path) -> Resident:
+        """A model as its files are now, at its speed, on the device if it fits there."""
+        from pipelines.speed import Speed
+
+        resident, stamps = self._places.resident.get(path), stamps_of(path)
+        speed = self._speeds.of(path) if self._speeds else Speed()
+        precision = resident.speed.precision if resident and resident.speed else ""
+        if resident and (resident.stamps != stamps or precision != speed.precision):
+            self._places.forget(path)  # its files are others now, or its numbers are to be
+            resident = None
+        resident = self._places.used(path, resident or self._bring(path, stamps, speed))
+        return resident if resident.speed == speed else self._switched(path, resident, speed)
+
+    def _switched(self, path: Path, resident: Resident, speed: Speed) -> Resident:
+        """The model at another speed; it may fit on the device now. Raises InvalidInput where it cannot have it, and is forgotten."""
+        if resident.speed and resident.speed.weights:
+            self._places.make_room(path, weight_bytes(path, self.device))  # what is in 8 bits becomes whole before it is something else
+        try:
+            return self._places.used(path, switched(resident, speed, self.device))
+        except InvalidInput:
+            self._places.forget(path)
+            raise
+
+    def _bring(self, path: Path, stamps: Stamps, speed: Speed) -> Resident:
         """A model that is not loaded yet, with the parts that others have already; beside the device where it is too large for it."""
         self._places.device = device = resolve_device(self.device)
         log.info("loading %s on %s", path, device)
         weights = weight_hashes(path)
-        fits = self._places.make_room(path, weight_bytes(path, device)) or device == "cpu"
+        wide = 2 if speed.precision == "float32" and device != "cpu" else 1
+        enough = self._places.make_room(path, weight_bytes(path, device) * wide)
+        if not enough and len(self._places.together) > 1:
+            raise _too_large(tuple(self._places.together), device)  # before gigabytes are read for nothing
+        fits = enough or device == "cpu"
         if self._load:
             pipe = self._load(path, device)
         else:
             others = [(other.prints, other.pipe) for other in self._places.resident.values() if not other.model.waiting]
-            pipe = _load(path, device if fits else "cpu", device, parts.common(path, weights, device, others) if fits else {})
+            common = parts.common(path, weights, device, others, speed.dtype) if fits else {}
+            pipe = _load(path, device if fits else "cpu", device, common, speed.dtype)
         pipe.set_progress_bar_config(disable=True)
         self._bases[path] = _base(pipe)
         self.loads += 1
@@ -246,6 +295,16 @@ class ModelPool:
             del self._domains[key]
         self._finishers.pop(path, None)
         self._tuned = None
+
+
+def _too_large(paths: tuple[Path, ...], device: str) -> OutOfMemory:
+    """What to say of models that do not fit on the device together."""
+    names = " and ".join(sorted(path.name for path in paths))
+    gigabytes = sum(weight_bytes(path, device) for path in paths) / GIB
+    return OutOfMemory(
+        f"The models {names} do not fit on the device together: their weights alone are {gigabytes:.1f} GiB.",
+        "Choose a smaller prior, or none.",
+    )
 
 
 def domain_weights(model: DomainModel) -> dict[str, str]:
@@ -262,8 +321,6 @@ def resolve_device(device: str) -> str:
     """
     import torch
 
-    from pipelines.errors import InvalidInput
-
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     kind = device.partition(":")[0]
@@ -273,8 +330,8 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def _load(path: Path, home: str, device: str, components: Mapping[str, Any]) -> Any:
-    """The model, in the precision of the device where it computes, wherever it is at home."""
+def _load(path: Path, home: str, device: str, components: Mapping[str, Any], dtype: Any = None) -> Any:
+    """The model, in that precision; None is the precision of the device where it computes, wherever it is at home."""
     import diffusers
     import torch
     import transformers
@@ -282,7 +339,7 @@ def _load(path: Path, home: str, device: str, components: Mapping[str, Any]) -> 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
     half = families.family_of(families.read_directory(path)).half
-    return families.load(path, home, None if home == device else getattr(torch, half), components)
+    return families.load(path, home, dtype or (None if home == device else getattr(torch, half)), components)
 
 
 def _base(pipe: Any) -> str:

@@ -1,6 +1,6 @@
 """A text-to-video job: what the worker does with a pipeline in hand. Previews, time left, stopping, files.
 
-With a domain model the resident model becomes its prior (Video Adapter): the same pipeline, with a composed denoiser in its place.
+With a domain model the resident model becomes its prior (Video Adapter), and with a prior of its own its adapter: `composing`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.memory import Job
 
-from . import ability, editing, media
+from . import ability, editing, media, priors
 from .choosing import Chosen
+from .composing import Prior, composed, told
 from .events import Step
 from .history import ClipRecord
 from .loras import lora_weights, with_lora_of
@@ -27,9 +29,6 @@ from .requests import ClipRequest, TextToVideoRequest
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-    from pipelines.noise import NoisePrior
-    from pipelines.text_to_video import TextToVideoPipeline
 
     from .residency import Resident, ResidentDomain
     from .room import Room
@@ -41,9 +40,12 @@ def check(request: TextToVideoRequest, bench: Bench) -> None:
     Raises:
         UnsupportedFrames: when the model cannot make that many.
         InvalidInput: for what else it cannot do, and when there is no such domain model or tuned model, or it does not fit the rest.
+        IncompatibleModels: when the prior has other latents.
         ModelError: when there is no such model to ask, or it cannot be used.
     """
     ability.check_text_to_video(request, bench.choosing.model(request.model), bench.choosing)
+    if request.prior_model:
+        priors.check(request, bench.choosing.model(request.model), bench.choosing)
     if request.domain_model:
         bench.domain_model(request.domain_model)
     if request.tuned_model:
@@ -58,12 +60,20 @@ def make(making: Making, bench: Bench) -> None:
     assert isinstance(making.request, TextToVideoRequest)
     shutil.rmtree(making.previews, ignore_errors=True)
     requests = [making.request.variation(seed) for seed in making.request.seeds]
-    chosen = bench.choosing.model(making.request.model)
-    with bench.pool.borrow(chosen.path) as resident:
-        maker = ClipMaker(making, bench, resident, chosen)
+    with borrowed(making, bench, making.request) as maker:
         for i in range(len(requests)):
             if maker.make(requests, i) is None:
                 return
+
+
+@contextmanager
+def borrowed(making: Making, bench: Bench, request: TextToVideoRequest) -> Iterator[ClipMaker]:
+    """What makes a request's clips until the end of the `with`: its model is borrowed, and with it the prior, if it has a say."""
+    chosen = bench.choosing.model(request.model)
+    other = bench.choosing.model(request.prior) if request.prior else chosen
+    with bench.pool.borrow_all(*dict.fromkeys((chosen.path, other.path))) as residents:
+        prior = Prior(other, residents[-1]) if request.prior else None
+        yield ClipMaker(making, bench, residents[0], chosen, prior)
 
 
 class ClipMaker:
@@ -74,13 +84,15 @@ class ClipMaker:
         bench: what it is made with.
         resident: the borrowed model.
         chosen: what is known of it.
+        prior: the model that is borrowed as its prior.
     """
 
-    def __init__(self, making: Making, bench: Bench, resident: Resident, chosen: Chosen) -> None:
+    def __init__(self, making: Making, bench: Bench, resident: Resident, chosen: Chosen, prior: Prior | None = None) -> None:
         self.making = making
         self.bench = bench
         self.resident = resident
         self.chosen = chosen
+        self.prior = prior
 
     def weights(self, request: TextToVideoRequest) -> dict[str, str]:
         """Weight files that decide what the request gives -> their hashes."""
@@ -89,7 +101,8 @@ class ClipMaker:
         if request.tuned_model:
             return editing.weights(request, self.resident, self.bench)
         own = domain_weights(self.bench.domain_model(request.domain_model)) if request.domain_model else {}
-        return {**self.resident.model.weights, **own, **lora_weights(request, self.chosen, self.bench)}
+        prior = {f"prior/{file}": told for file, told in self.prior.resident.model.weights.items()} if self.prior else {}
+        return {**self.resident.model.weights, **own, **lora_weights(request, self.chosen, self.bench), **prior}
 
     def make(self, requests: Sequence[TextToVideoRequest], index: int, tell: Tell | None = None) -> ClipRecord | None:
         """Makes and saves one of several videos; None when the job was stopped before it was whole.
@@ -99,14 +112,14 @@ class ClipMaker:
             index: the one to make now.
             tell: takes its events; the bench's by default.
         """
-        request, said = requests[index], [""]
+        request, said, beside = requests[index], [""], self.beside(requests[index])
 
         def frames_of(note: str) -> Any:
             said[0] = note
             progress = Progress(self.making, requests, index, tell or self.bench.tell, note)
             if request.tuned_model:
                 return editing.generate(request, self.resident, self.bench, progress)
-            return generate(self.resident.pipe, request, progress, self.chosen, self.domain(request))
+            return generate(self.resident.pipe, request, progress, self.chosen, beside)
 
         # Before the model takes a cheaper form: in eight bits it would take no LoRA.
         with with_lora_of(request, self.resident, self.chosen, self.bench):
@@ -119,17 +132,19 @@ class ClipMaker:
     def room(self, request: TextToVideoRequest) -> Room:
         """How the video can be made with the memory there is; raises OutOfMemory when it cannot."""
         job = Job(*self.chosen.size(request.width, request.height), request.frames, guided=request.guidance_scale > 1)
-        return self.bench.pool.room(self.resident, self.chosen.path, job)
+        return self.bench.pool.room(self.resident, self.chosen.path, job, self.prior.chosen.path if self.prior else None)
 
-    def domain(self, request: TextToVideoRequest) -> ResidentDomain | None:
-        """The domain model that the request names, loaded."""
+    def beside(self, request: TextToVideoRequest) -> ResidentDomain | Prior | None:
+        """The second model of the request, loaded; a prior is told the text, before the first takes a LoRA or a cheaper form."""
+        if self.prior:
+            return told(self.prior, self.resident.pipe, request, self.chosen)
         if not request.domain_model:
             return None
         model = self.bench.domain_model(request.domain_model)
         return self.bench.pool.domain(self.resident, self.chosen.path, model)
 
 
-def generate(pipe: Any, request: TextToVideoRequest, progress: Any, chosen: Chosen, domain: ResidentDomain | None = None) -> Any:
+def generate(pipe: Any, request: TextToVideoRequest, progress: Any, chosen: Chosen, beside: ResidentDomain | Prior | None = None) -> Any:
     """One video, float32 (f, h, w, 3) in [0, 1]; whatever is there when `progress` is told to stop.
 
     Args:
@@ -137,7 +152,7 @@ def generate(pipe: Any, request: TextToVideoRequest, progress: Any, chosen: Chos
         request: of one variation.
         progress: the pipeline's step callback.
         chosen: what is known of the model.
-        domain: the domain model of the request; the resident model is its prior.
+        beside: the second model of the request: a domain model, whose prior is the resident one, or the resident one's prior.
     """
     import torch
 
@@ -145,71 +160,24 @@ def generate(pipe: Any, request: TextToVideoRequest, progress: Any, chosen: Chos
 
     noise_prior = NoisePrior(request.noise_kind, request.noise_alpha)
     generator = torch.Generator("cpu").manual_seed(request.seed)
-    if domain:
-        pipe, progress = composed(pipe, request, progress, domain, generator, noise_prior)
     width, height = chosen.size(request.width, request.height)
-    output: Any = pipe(
-        request.prompt,
-        negative_prompt=request.negative_prompt or None,
-        height=height,
-        width=width,
-        num_frames=request.frames,
-        fps=request.fps,
-        num_inference_steps=request.steps,
-        guidance_scale=request.guidance_scale,
-        sampler=request.sampler or None,
-        noise_prior=noise_prior,
-        generator=generator,
-        callback_on_step_end=progress,
-        callback_on_step_end_tensor_inputs=["latents", "denoised"],
-    )
+    with composed(pipe, request, progress, beside, generator) as (model, told_of):
+        output: Any = model(
+            request.prompt,
+            negative_prompt=request.negative_prompt or None,
+            height=height,
+            width=width,
+            num_frames=request.frames,
+            fps=request.fps,
+            num_inference_steps=request.steps,
+            guidance_scale=request.guidance_scale,
+            sampler=request.sampler or None,
+            noise_prior=noise_prior,
+            generator=generator,
+            callback_on_step_end=told_of,
+            callback_on_step_end_tensor_inputs=["latents", "denoised"],
+        )
     return output.frames[0]
-
-
-def composed(
-    pipe: TextToVideoPipeline,
-    request: TextToVideoRequest,
-    progress: Any,
-    domain: ResidentDomain,
-    generator: torch.Generator,
-    noise_prior: NoisePrior,
-) -> tuple[TextToVideoPipeline, Any]:
-    """(a pipeline that shares all parts but the denoiser, its step callback): the composition in the place of the resident network."""
-    from pipelines.composition import ComposedDenoiser, strength_schedule
-    from pipelines.composition import Path as NoisePath
-    from pipelines.text_to_video import TextToVideoPipeline
-
-    path = NoisePath.of(pipe.scheduler)
-    denoiser = ComposedDenoiser(
-        pipe.unet,
-        domain.unet,
-        strength_schedule(request.strength_schedule, request.prior_strength),
-        request.composition,
-        adapter_path=path,
-        prior_path=path,
-        prior_inputs=encoded(pipe, request.prior_prompt) if request.prior_prompt else None,
-        guided=request.guidance_scale > 1,
-    )
-    generation = dict(pipe.config.generation or {})
-    mixed = TextToVideoPipeline(**{**pipe.components, "unet": denoiser}, generation=generation)
-    mixed.set_progress_bar_config(disable=True)
-    if not request.langevin_steps:
-        return mixed, progress
-    correct = denoiser.corrector(
-        request.langevin_steps,
-        noise=lambda shape, source: noise_prior.sample(shape, source),
-        guidance_scale=request.guidance_scale,
-        generator=generator,
-    )
-    return mixed, lambda *now: (progress(*now) or {}) | (correct(*now) or {})
-
-
-def encoded(pipe: TextToVideoPipeline, prompt: str) -> dict[str, torch.Tensor]:
-    """A prompt as keyword arguments of the pipeline's network."""
-    import torch
-
-    with torch.no_grad(), pipe._precision(pipe._execution_device):
-        return pipe._encode([prompt], None, guided=False, device=pipe._execution_device)
 
 
 class Progress:
@@ -260,7 +228,8 @@ def work(request: TextToVideoRequest) -> float:
     if request.shows == "source":
         return 0.1
     if not request.domain_model:
-        return request.steps * (2 if guided else 1) * (2 if request.base_strength else 1)
+        asked = (2 if guided else 1) * (2 if request.base_strength else 1) + (1 if request.prior else 0)
+        return request.steps * (1 + request.langevin_steps) * asked
     prior = 1.0 if request.prior_strength else 0.0
     return request.steps * (1 + request.langevin_steps) * (prior + (0.4 if guided else 0.2))
 
@@ -288,6 +257,8 @@ def save(
     slug = "-".join(re.findall(r"[a-z0-9]+", request.prompt.lower()))[:48].strip("-") or "video"
     path = bench.history.data_dir / "clips" / f"{datetime.now():%Y-%m-%d}" / f"{slug}-{request.seed}-{clip_id[:6]}.mp4"
     provenance = {"versions": versions(), "model": model.name or model.title, "family": model.family, "weights": weights}
+    if isinstance(request, TextToVideoRequest) and request.prior:
+        provenance["prior"] = bench.choosing.model(request.prior).title
     provenance |= ({"sources": made_from} if made_from else {}) | ({"note": note} if note else {})
     media.write_mp4(pixels, request.made_fps, path, request.model_dump_json(), provenance)
     media.write_thumbnail(pixels, path.with_suffix(".png"))

@@ -89,6 +89,13 @@ class TextToVideoRequest(BaseModel):
         description="A small model of one look, with the studio's model as its prior (Video Adapter).",
         max_length=80,
     )
+    prior_model: Text = Field(
+        "",
+        title="Prior",
+        description="A model that is here, as the prior of the chosen one (Video Adapter), whose latents it must share. Under a LoRA it "
+        "may be the model itself, without the LoRA.",
+        max_length=200,
+    )
     prior_strength: float = Field(
         0.5,
         title="Prior strength",
@@ -182,9 +189,28 @@ class TextToVideoRequest(BaseModel):
         """The request that gives exactly one of the variations."""
         return self.model_copy(update={"seed": seed, "variations": 1})
 
+    @property
+    def prior(self) -> str:
+        """The model here that has a say in the video beside the request's own; "" for none, and where its strength is 0."""
+        return self.prior_model if self.prior_strength else ""
+
+    @property
+    def mixed(self) -> bool:
+        """Whether it names two models that are mixed."""
+        return bool(self.domain_model or self.prior_model)
+
     def alone(self) -> TextToVideoRequest:
-        """The same without a domain model; what says how one is mixed in is back at its default."""
-        return self.model_copy(update={"domain_model": ""} | {name: type(self).model_fields[name].default for name in MIXING})
+        """The same without a second model; what says how it is mixed in is back at its default."""
+        return self._at_defaults(("domain_model", "prior_model", *MIXING))
+
+    def prior_alone(self) -> TextToVideoRequest:
+        """The video of the prior: a domain model's is the request's own model, a model's is the one that is named, without a LoRA."""
+        if not self.prior_model:
+            return self.alone()
+        return self.alone()._at_defaults(("lora", "lora_strength")).model_copy(update={"model": self.prior_model})
+
+    def _at_defaults(self, names: tuple[str, ...]) -> TextToVideoRequest:
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in names})
 
 
 MIXING = (

@@ -42,7 +42,7 @@ PLACES = {
 }
 
 # Listens to every button of an HTML component: data-do says what to do; data-confirm asks once more before doing it, and goes on asking
-# where the server draws the component anew meanwhile.
+# where the server draws the component anew meanwhile. A button in a fold with a data-form sends the values of its fields as well.
 ACTIONS_JS = """
 let asked = null, patience = 0;
 const keyOf = (button) => [button.dataset.do, button.dataset.clip, button.dataset.job, button.dataset.model].join();
@@ -65,7 +65,10 @@ element.addEventListener('click', (event) => {
   if (!target || !element.contains(target) || target.disabled) return;
   if (target.dataset.confirm && keyOf(target) !== asked) return ask(keyOf(target));
   if (target.dataset.confirm) ask(null);
-  trigger('click', { ...target.dataset });
+  const form = target.closest('details')?.querySelector('[data-form]');
+  const fields = form ? [...form.querySelectorAll('[name]:not(:disabled)')] : [];
+  const values = Object.fromEntries(fields.map((field) => [field.name, field.type === 'checkbox' ? field.checked : field.value]));
+  trigger('click', form ? { ...target.dataset, values } : { ...target.dataset });
 });
 """
 

@@ -26,6 +26,7 @@ USUAL = {
     "base_strength": "0, 0.25, 0.5, 1",
 }
 ALONE, PRIOR = "domain model alone", "prior alone"
+ADAPTER_ALONE = "adapter alone"  # where the prior is that of a model, and not of a domain model
 ENDS = {ALONE: 0.0, PRIOR: PRIOR_ALONE}
 BESIDE_EDITS = {SOURCE: "source clip", RECONSTRUCTION: "reconstruction"}
 EDITS_ROWS = ("guidance_scale", "structure", "tuned_steps", "base_strength", "seed")  # what a wall of edits may vary as well
@@ -72,10 +73,19 @@ def plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def labels(axis: Axis) -> tuple[str, ...]:
-    """The heads of columns or rows."""
+def ends(adapter: bool) -> list[tuple[str, str]]:
+    """(what it is called, which one) of the ends of the strengths.
+
+    Args:
+        adapter: whether the prior is that of a model, which is its adapter.
+    """
+    return [(ADAPTER_ALONE if adapter and end == ALONE else end, end) for end in ENDS]
+
+
+def labels(axis: Axis, adapter: bool = False) -> tuple[str, ...]:
+    """The heads of columns or rows; `adapter` as of `ends`."""
     if axis.field == "prior_strength":
-        names = {value: words for words, value in ENDS.items()}
+        names = {ENDS[end]: words for words, end in ends(adapter)}
         return tuple(names.get(value, plain(value)) for value in axis.values)
     if axis.field == "prompt":
         return tuple(BESIDE_EDITS.get(str(value), plain(value).replace("->", "→")) for value in axis.values)

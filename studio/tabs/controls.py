@@ -17,6 +17,7 @@ from .axes import LIST_HELP
 from .sliders import Slider
 
 NO_BETTER = ("seed", "picture_seed", "negative_prompt", "picture", "last_picture", "model")  # fields whose values are not marked as changed
+CLEARED = ("model", "lora", "prior_model")  # dropdowns that give nothing where they were cleared, which is no name
 SAMPLER_CHOICES = [*((info.label, name) for name, info in SAMPLERS.items()), ("The model's own", "")]
 Updates = dict[Any, Any]
 
@@ -105,6 +106,10 @@ class Form:
     def domain_model(self, models: Sequence[DomainModel], value: str = "") -> gr.Dropdown:
         """Takes any name, so that a clip of a domain model that is gone is refused by the engine, in words."""
         return gr.Dropdown(domain_choices(models), value=value, allow_custom_value=True, **self.common("domain_model"))
+
+    def prior_model(self) -> gr.Dropdown:
+        """Takes any name, as the domain model does; what it offers follows the chosen model."""
+        return gr.Dropdown([("None", "")], value="", allow_custom_value=True, **self.common("prior_model"))
 
     def size(self) -> dict[str, Any]:
         """Side by side."""

@@ -81,11 +81,12 @@ def tuned(request: TextToVideoRequest) -> dict[str, str]:
 
 
 def mixture(request: TextToVideoRequest) -> dict[str, str]:
-    """The domain model of a video and how it is mixed with its prior; nothing where there is none."""
-    if not request.domain_model:
+    """The domain model of a video, or its prior, and how the two models are mixed; nothing where there is one alone."""
+    if not request.mixed:
         return {}
     return {
-        "domain_model": f"domain model {request.domain_model}",
+        "domain_model": f"domain model {request.domain_model}" if request.domain_model else "",
+        "prior_model": f"prior {request.prior_model}" if request.prior_model else "",
         "prior_strength": f"prior strength {request.prior_strength:g}",
         "composition": "summed as in the paper" if request.composition == "paper" else "",
         "strength_schedule": "strength fading" if request.strength_schedule == "fading" else "",

@@ -14,13 +14,15 @@ from ..animation import animates
 from ..choosing import Chosen
 from ..engine import Engine
 from ..jobs import State
+from ..priors import priors_of
 from . import QUICK, controls, views
 from .finishing import offers
 
+NO_PRIOR = "No other model that is here shares its latents."
 DOMAINS_ARE_OWN = "Domain models belong to the studio's own model."
 FOLLOWS = (
     *("frames", "fps", "steps", "guidance_scale", "negative_prompt", "sampler", "noise_kind", "noise_alpha"),
-    *("width", "height", "lora", "lora_strength", "domain_model", "reference_strength", "longer", "steadier", "sharper"),
+    *("width", "height", "lora", "lora_strength", "domain_model", "prior_model", "reference_strength", "longer", "steadier", "sharper"),
 )
 Updates = dict[Any, Any]
 
@@ -208,7 +210,20 @@ def _beside(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[
             interactive=chosen.own,
             info=told.help("domain_model") if chosen.own else DOMAINS_ARE_OWN,
         )
+    if "prior_model" in form.names:
+        made["prior_model"] = _prior(told, chosen, engine, given["prior_model"])
     return made
+
+
+def _prior(told: _Told, chosen: Chosen, engine: Engine, value: str) -> gr.Dropdown:
+    """The models here that can be the prior of the chosen one, or why none can."""
+    try:
+        fitting = priors_of(chosen, engine.bench.choosing)
+    except StudioError:
+        fitting = []
+    why = chosen.capabilities.cannot.get("composition") or ("" if fitting else NO_PRIOR)
+    help = why or told.help("prior_model")
+    return gr.Dropdown([("None", ""), *fitting], value=value, allow_custom_value=True, interactive=not why, info=help)
 
 
 def _finishing(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from types import MappingProxyType
 
 from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel
 from pipelines.families import FAMILIES, FEATURES
@@ -13,6 +14,8 @@ from ..downloads import size_text
 from ..fetching import Fetch
 from ..models import ModelHere
 from ..settings import Settings
+from . import speed_views
+from .speed_views import SpeedShown
 from .views import alert, button, plural, seconds
 
 ROLES = {
@@ -36,6 +39,7 @@ CAN = {
     "one_shot": "One-shot tuning",
 }
 BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
+PLAIN = SpeedShown()
 ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
 
 
@@ -87,20 +91,26 @@ def fetch_line(one: Fetch) -> str:
 # -- What is here -------------------------------------------------------------------------------------------------------
 
 
-def models(here: Sequence[ModelHere], fits: Mapping[str, Mapping[str, str]], busy: Sequence[str]) -> str:
+def models(
+    here: Sequence[ModelHere],
+    fits: Mapping[str, Mapping[str, str]],
+    busy: Sequence[str],
+    speeds: Mapping[str, SpeedShown] = MappingProxyType({}),
+) -> str:
     """All that is on this machine.
 
     Args:
         fits: name of a LoRA -> (title of a model -> why it is not for it, or "").
         busy: repositories that are on their way, which are shown above.
+        speeds: name of a model -> what is said of its speed.
     """
     shown = [one for one in here if not (one.total and one.stored and one.stored.hub in busy)]
-    return "".join(model(one, fits.get(one.name, {})) for one in shown)
+    return "".join(model(one, fits.get(one.name, {}), speeds.get(one.name, SpeedShown())) for one in shown)
 
 
-def model(one: ModelHere, fits: Mapping[str, str]) -> str:
+def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN) -> str:
     where = one.stored.hub if one.stored else ORIGINS[one.origin] if one.origin == "studio" else str(one.path)
-    body = _half(one) if one.total else alert(one.problem) or _about(one, fits)
+    body = _half(one) if one.total else alert(one.problem) or _about(one, fits, speed)
     return (
         f'<article class="model"><div class="model-top"><div><h3>{escape(one.title)}</h3><p class="line">{escape(where)}</p></div>'
         f'<div class="actions">{_tools(one)}</div></div>{body}</article>'
@@ -125,13 +135,20 @@ def _half(one: ModelHere) -> str:
     )
 
 
-def _about(one: ModelHere, fits: Mapping[str, str]) -> str:
+def _about(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown) -> str:
     if isinstance(one.about, DescribedLora):
         return _lora(one.about, fits)
     assert isinstance(one.about, DescribedModel)
     about, can = one.about, one.about.capabilities
     native = f"{can.frames.least} to {can.frames.most} frames" + (f", every {can.frames.step}" if can.frames.step > 1 else "")
-    facts = [FAMILIES[about.family].title, size_text(about.bytes), f"{count_text(about.parameters)} parameters", native, *roles(one)]
+    facts = [
+        FAMILIES[about.family].title,
+        size_text(about.bytes),
+        f"{count_text(about.parameters)} parameters",
+        native,
+        *roles(one),
+        speed_views.chip(speed),
+    ]
     able = ", ".join(CAN[name] for name in FEATURES if can.can(name))
     unable = "".join(f"<dt>{CAN[name]}</dt><dd>{escape(can.cannot[name])}</dd>" for name in FEATURES if name in can.cannot)
     warning = f"<dt>Noise priors</dt><dd>{escape(can.noise_warning)}</dd>" if can.noise_warning and can.can("noise_prior") else ""
@@ -139,6 +156,7 @@ def _about(one: ModelHere, fits: Mapping[str, str]) -> str:
     return (
         f"{chips(facts)}{told}{_use(one)}<details><summary>What it can do, and what not</summary>"
         f'<p class="able">{escape(able[:1] + able[1:].lower().replace("loras", "LoRAs"))}.</p><dl>{unable}{warning}</dl></details>'
+        f"{'' if alone(one) else speed_views.section(one, speed)}"
     )
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
 
-from pipelines.catalog import DescribedLora
+from pipelines.catalog import DescribedLora, DescribedModel
 from pipelines.errors import StudioError
 
 from ..engine import Engine
+from ..models import ModelHere
+from ..speeds import told
 from . import ACTIONS_JS, QUICK, model_views, views
+from .speed_views import FINDING_OUT, SpeedShown, values_of
 from .stage_parts import BUSY_SECONDS
 
 Updates = dict[Any, Any]
@@ -104,7 +108,7 @@ class Desk:
             told = self._told()
         except StudioError as error:
             told = {"here": views.alert(str(error))}
-        busy = any(not fetch.error for fetch in self.models.fetching.fetches())
+        busy = FINDING_OUT in told["here"] or any(not fetch.error for fetch in self.models.fetching.fetches())
         changed = {getattr(self.ui, part): text for part, text in told.items() if seen.get(part) != text}
         return changed | {self.ui.seen: seen | told, self.ui.clock: gr.Timer(BUSY_SECONDS, active=busy)}
 
@@ -112,18 +116,31 @@ class Desk:
         models, fetches = self.models, self.models.fetching.fetches()
         here, busy = models.here(), [fetch.hub for fetch in fetches if not fetch.error]
         fits = {one.name: models.fits(one.about) for one in here if isinstance(one.about, DescribedLora)}
+        speeds = {one.name: self._speed(one) for one in here if isinstance(one.about, DescribedModel)}
         offline = models.store.offline
         return {
             "summary": model_views.summary(here, models.free_bytes, offline),
             "under_way": model_views.fetches(fetches),
-            "here": model_views.models(here, fits, busy),
+            "here": model_views.models(here, fits, busy, speeds),
             "catalog": model_views.catalog(models.catalog, here, busy, offline),
         }
+
+    def _speed(self, one: ModelHere) -> SpeedShown:
+        open_ = self.models.settings.models_open
+        return SpeedShown(self.models.speeds.values(one.path), self.models.speed_refused(one) if open_ else None, open_)
+
+    def _set_speed(self, name: str, sent: dict[str, Any]) -> str:
+        """Keeps the switches of a card; returns what to say."""
+        self.models.set_speed(name, values := values_of(sent))
+        return f'<p class="line" role="status">Kept. Its next job runs with {escape(told(values) or "all switches off")}.</p>'
 
     def act(self, seen: dict[str, str], event: gr.EventData) -> Updates:
         """A button of a model or of a download."""
         data = dict(event._data or {})
         try:
+            if data["do"] == "speed":
+                said = self._set_speed(data["model"], data.get("values") or {})
+                return self.look(seen) | {self.ui.note: said}
             self.actions[data["do"]](data.get("model", ""))
         except StudioError as error:
             return self.look(seen) | {self.ui.note: views.alert(str(error))}

@@ -104,6 +104,7 @@ def _render_controls(
         parts["words"] = gr.HTML(words, js_on_load=None, elem_id="wall-vocabulary", apply_default_css=False)
         parts["about_model"] = gr.HTML("", elem_id="wall-about-model", apply_default_css=False)
         form["domain_model"] = FORM.domain_model(domain_models, first)
+        form["prior_model"] = FORM.prior_model()
         parts["about"] = gr.HTML(wall_views.about(domain_models[0] if first else None), elem_id="about", apply_default_css=False)
         form |= _render_axes("prior_strength" if first else "seed", [each.name for each in domain_models])
         form["frames"] = FORM.slider("frames", limits=frame_limits)
@@ -172,6 +173,8 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, choices: gr.Dropdown
     switching.then(bench.edited, values, bench.told, **QUICK)
     for axis in ("columns", "rows"):
         ui.form[f"{axis}_field"].input(bench.usual, [ui.form[f"{axis}_field"]], [ui.form[axis]], **QUICK)
+    compared = [ui.form[name] for name in ("columns_field", "columns", "domain_model")]
+    ui.form["prior_model"].input(bench.prior_chosen, [ui.form["prior_model"]], compared, **QUICK)
     own = [field.change for name, field in ui.form.items() if name != "model"]
     gr.on(own, bench.edited, values, bench.told, trigger_mode="always_last", **QUICK)
     ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
@@ -183,7 +186,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, choices: gr.Dropdown
 
 def request_values(given: Mapping[str, Any]) -> dict[str, Any]:
     """The form as the values of a request."""
-    base = {name: given[name] for name in SHARED} | {name: given[name] or "" for name in ("model", "lora")}  # what was cleared
+    base = {name: given[name] for name in SHARED} | {name: given[name] or "" for name in controls.CLEARED}
     values: dict[str, Any] = {"kind": KIND, "base": base, "blind": given["blind"]}
     for name in ("columns", "rows"):
         if field := given[f"{name}_field"]:
@@ -237,6 +240,12 @@ class Bench(FollowsModel, WallDesk):
         """Another setting is varied: its usual values."""
         return gr.Textbox(self._usual(field) if field else "", visible=bool(field))
 
+    def prior_chosen(self, name: str | None) -> Updates:
+        """A prior is compared by its strengths, and domain models have another."""
+        form = self.ui.form
+        columns = {form["columns_field"]: "prior_strength", form["columns"]: gr.Textbox(self._usual("prior_strength"), visible=True)}
+        return columns | {form["domain_model"]: ""} if name else {}
+
     def _usual(self, field: str) -> str:
         models = [name or self.model for _, name in model_choice.models_here(self.engine)]
         return axes.usual(field, [model.name for model in self.engine.domain_models()], models)
@@ -247,7 +256,9 @@ class Bench(FollowsModel, WallDesk):
         varied = {given["columns_field"], given["rows_field"]}
         model = next((each for each in self.engine.domain_models() if each.name == given["domain_model"]), None)
         differing = {
-            n: v for n, v in FORM.differing(given, self.defaults(given["model"])).items() if n != "domain_model" and n not in varied
+            n: v
+            for n, v in FORM.differing(given, self.defaults(given["model"])).items()
+            if n not in ("domain_model", "prior_model", *varied)
         }
         updates: Updates = {form[name]: gr.update(visible=name not in varied) for name in self.varied}
         help = {name: axes.EDITS_HELP if given[f"{name}_field"] == "prompt" else axes.LIST_HELP for name in ("columns", "rows")}
@@ -256,7 +267,7 @@ class Bench(FollowsModel, WallDesk):
             self.ui.changed: views.changed(differing, FORM.titles, PREFIX),
             self.ui.about: wall_views.about(model),
             self.ui.draft: given,
-            form["ends"]: gr.CheckboxGroup(visible="prior_strength" in varied),
+            form["ends"]: gr.CheckboxGroup(axes.ends(bool(given["prior_model"])), visible="prior_strength" in varied),
             form["columns"]: gr.Textbox(info=help["columns"]),
             form["rows"]: gr.Textbox(visible=bool(given["rows_field"]), info=help["rows"]),
             form["sampler"]: gr.Dropdown(
@@ -314,7 +325,7 @@ class Bench(FollowsModel, WallDesk):
     def _compared(self, request: TextToVideoRequest) -> Updates:
         """A clip's settings, its strength varied; with a domain model if there is any to put over it."""
         models = [model.name for model in self.engine.domain_models()]
-        name = request.domain_model or (models[0] if models and not request.model else "")
-        values = {field: getattr(request, field) for field in SHARED if request.domain_model or field not in MIXING}
-        axis = {"domain_model": name, "columns_field": "prior_strength" if name else "seed"}
+        name = request.domain_model or (models[0] if models and not request.model and not request.prior_model else "")
+        values = {field: getattr(request, field) for field in SHARED if request.mixed or field not in MIXING}
+        axis = {"domain_model": name, "columns_field": "prior_strength" if name or request.prior_model else "seed"}
         return self.fill(values | axis) | self._following(request.model, values | {"domain_model": name})

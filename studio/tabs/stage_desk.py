@@ -117,7 +117,7 @@ class StageDesk(FollowsModel, ABC):
         """Submits the form. An error is a sentence above the button, and nothing else changes."""
         modes = dict(zip(self.modes, values, strict=False))
         given = dict(zip(self.ui.fields, values[len(modes) :], strict=True))
-        given |= {name: given[name] or "" for name in ("model", "lora")}  # what was cleared
+        given |= {name: given[name] or "" for name in controls.CLEARED if name in given}
         fresh = {name: secrets.randbelow(SEEDS) for name, mode in modes.items() if mode == "new"}
         try:
             job_id = self.engine.submit(parse_request({"kind": self.kind, **given, **fresh}))

@@ -78,8 +78,9 @@ def _render_controls(
         with gr.Accordion("Noise prior", open=False):
             fields["noise_kind"] = FORM.radio("noise_kind")
             fields["noise_alpha"] = FORM.number("noise_alpha", 0.5)
-        with gr.Accordion("Domain model", open=False):
+        with gr.Accordion("Domain model and prior", open=False):
             fields["domain_model"] = FORM.domain_model(domain_models)
+            fields["prior_model"] = FORM.prior_model()
             fields["prior_strength"] = FORM.slider("prior_strength", 0.05)
             fields |= FORM.mixing()
         with gr.Accordion("LoRA", open=False):

@@ -25,9 +25,9 @@ EXPORTS: dict[Kind, str] = {"mp4": "Download MP4", "gif": "GIF", "csv": "CSV of 
 def wall_of(state: WallState) -> wall.Wall:
     """All that the wall's component shows of a comparison."""
     request = state.request
-    lines, columns = curves(request, state.cells), axes.labels(request.columns)
+    lines, columns = curves(request, state.cells), axes.labels(request.columns, bool(request.base.prior_model))
     return wall.Wall(
-        rows=axes.labels(request.rows) if request.rows else (),
+        rows=axes.labels(request.rows, bool(request.base.prior_model)) if request.rows else (),
         columns=columns,
         row_title=axes.title(request.rows.field) if request.rows else "",
         column_title=axes.title(request.columns.field),
@@ -80,8 +80,10 @@ def label(request: ComparisonRequest, cell: Cell) -> str:
     places = [(request.columns, cell.column), *([(request.rows, cell.row)] if request.rows else [])]
     said = []
     for axis, place in places:
-        text = axes.labels(axis)[place]
-        said.append(text if text in axes.ENDS or axis.field == "prompt" else f"{axes.title(axis.field).lower()} {text}")
+        text = axes.labels(axis, bool(request.base.prior_model))[place]
+        said.append(
+            text if text in (*axes.ENDS, axes.ADAPTER_ALONE) or axis.field == "prompt" else f"{axes.title(axis.field).lower()} {text}"
+        )
     return ", ".join(said)
 
 

@@ -61,8 +61,8 @@ def test_a_model_of_the_catalog_is_downloaded_described_and_deleted(tab: Page) -
     here = row(tab, "#models-here", "Wan 2.1 T2V 1.3B")
     expect(here).to_be_visible(timeout=SLOW)
     expect(row(tab, "#models-catalog", "Wan 2.1 T2V 1.3B").locator(".actions")).to_have_text("here")
-    here.locator("summary").click()
-    expect(here.locator("dl")).to_contain_text("It was told no frame rate in training")
+    here.get_by_text("What it can do, and what not").click()
+    expect(here.locator("dl").first).to_contain_text("It was told no frame rate in training")
     here.get_by_role("button", name="Delete").click()
     here.get_by_role("button", name="Delete for good?").click()
     expect(here).to_have_count(0)
@@ -82,3 +82,20 @@ def test_a_directory_that_is_none_is_refused_in_words(tab: Page) -> None:
     tab.locator("#model-name input, #model-name textarea").fill("/nowhere/at/all")
     tab.locator("#model-add").click()
     expect(tab.locator("#models-note .alert")).to_contain_text("no model in '/nowhere/at/all'")
+
+
+def test_a_switch_is_applied_told_on_the_card_and_taken_off(tab: Page, studio: tuple[str, Engine]) -> None:
+    here, speeds, path = tab.locator("#models-here .model").first, studio[1].models.speeds, studio[1].settings.model_dir
+    expect(here.locator("select[name=precision]")).to_have_count(1, timeout=SLOW)
+    here.get_by_text("Speed", exact=True).click()
+    expect(here.locator("select[name=cache]")).to_be_disabled()
+    expect(here.locator(".speed-form")).to_contain_text("not a row of transformer blocks")
+    here.get_by_label("Compile the blocks that repeat").check()
+    here.get_by_role("button", name="Apply").click()
+    expect(here.locator(".chips")).to_contain_text("speed: compiled")
+    assert speeds.values(path) == {"compiled": True}
+    here.get_by_text("Speed", exact=True).click()
+    here.get_by_label("Compile the blocks that repeat").uncheck()
+    here.get_by_role("button", name="Apply").click()
+    expect(tab.locator("#models-note")).to_contain_text("all switches off")
+    assert speeds.values(path) == {}

@@ -100,7 +100,7 @@ def test_cells_appear_one_by_one_and_a_stopped_wall_goes_on(tab: Page, studio: S
     cells(tab).first.wait_for(timeout=SLOW)
     tab.keyboard.press("Escape")
     again = tab.get_by_role("button", name=re.compile("Make the missing"))
-    again.click()
+    again.click(timeout=SLOW)
     expect(cells(tab)).to_have_count(3, timeout=SLOW)
     assert studio[1].history.count("wall to stop") == 3
 

@@ -179,7 +179,7 @@ REFUSED_WALLS: list[tuple[dict[str, Any], str]] = [
     (strengths(*range(100)), "100 values of prior strength were given. Give at most 24."),
     (strengths(), "The values of prior strength are []. Give a list of one or more."),
     ({"base": {"prompt": " "}}, "The prompt is empty. Say in a few words what the video should show."),
-    ({"base": {"prompt": "a"}}, "The prior strength is varied without a domain model. Choose a domain model, or vary another setting."),
+    ({"base": {"prompt": "a"}}, "The prior strength is varied without a domain model or a prior. Choose one, or vary another setting."),
     ({"rows": STRENGTHS}, "Columns and rows both vary the prior strength. Choose another setting for the rows."),
     (
         {"columns": {"field": "seed", "values": list(range(10))}, "rows": {"field": "steps", "values": list(range(1, 9))}},

@@ -13,7 +13,8 @@ from pipelines.errors import WeightsMissing
 from pipelines.memory import Job
 from studio import parts
 from studio.residency import ModelPool
-from tests.pipelines.directories import save
+from studio.speeds import Speeds
+from tests.pipelines.directories import LAYOUTS, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
 PLENTY = 2**40
@@ -52,6 +53,11 @@ def use(pool: ModelPool, path: Path) -> None:
         pass
 
 
+def small(network: torch.nn.Module) -> bool:
+    """Whether weights of it are in 8 bits."""
+    return any(parameter.dtype == torch.float8_e4m3fn for parameter in network.parameters())
+
+
 def places(pool: ModelPool) -> dict[str, bool]:
     """Name -> whether it waits beside the device."""
     return {each.name: each.waiting for each in pool.resident()}
@@ -63,6 +69,42 @@ def test_several_models_stay_and_a_second_use_loads_and_moves_nothing(folders: l
         use(pool, path)
     assert (pool.loads, pool.moves) == (3, 0)
     assert places(pool) == {"first": False, "second": False, "third": False}
+
+
+def test_a_second_use_at_an_unchanged_speed_loads_moves_and_compiles_nothing(
+    folders: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipelines.speed.COMPILER", "eager")  # traced as always; the machine code takes a minute
+    speeds = Speeds(tmp_path)
+    pool = ModelPool("cpu", available=lambda device, held: PLENTY, speeds=speeds)
+    speeds.put(folders[0], {"precision": "bfloat16", "weights": "fp8", "compiled": True})
+    graphs = torch._dynamo.utils.counters["stats"]
+
+    def made() -> tuple[object, int]:
+        with pool.borrow(folders[0]) as resident:
+            resident.pipe("a red ball", **LAYOUTS["wan"].order, num_inference_steps=2, generator=torch.Generator().manual_seed(0))
+            return resident.switches, graphs["unique_graphs"]
+
+    first = made()
+    assert first[1] > 0
+    assert made() == first
+    assert (pool.loads, pool.moves) == (1, 0)
+
+
+def test_switches_go_with_a_model_that_waits_and_off_with_one_that_is_forgotten(folders: list[Path], tmp_path: Path) -> None:
+    pool: ModelPool = roomy(1, [folders[0], folders[2]]).pool  # type: ignore[attr-defined]
+    pool._speeds = Speeds(tmp_path)
+    pool._speeds.put(folders[0], {"weights": "fp8"})
+    with pool.borrow(folders[0]) as resident:
+        network = resident.pipe.denoiser
+    use(pool, folders[2])
+    assert places(pool)["first"]
+    assert small(network)
+    use(pool, folders[0])
+    assert small(network)
+    assert pool.loads == 2
+    pool.clear()
+    assert not small(network)
 
 
 def test_parts_with_the_same_files_exist_once(folders: list[Path]) -> None:

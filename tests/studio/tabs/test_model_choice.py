@@ -57,6 +57,14 @@ def test_what_it_cannot_do_is_greyed_out_with_its_reason(studio: Engine, layout:
     assert (made["domain_model"].interactive, made["domain_model"].info) == (False, model_choice.DOMAINS_ARE_OWN)
 
 
+def test_the_models_that_can_be_its_prior_are_offered_or_the_reason_is_said(studio: Engine, layout: str) -> None:
+    can, prior = studio.chosen("added").capabilities, followed(studio, TEXT, "added")["prior_model"]
+    offered = [name for _, name in prior.choices]
+    assert prior.interactive == (len(offered) > 1)
+    assert ("added" in offered) == (can.can("composition") and can.can("lora") and can.picture != "needed")
+    assert prior.interactive or prior.info in (model_choice.NO_PRIOR, can.cannot.get("composition"))
+
+
 def test_the_form_s_values_are_a_request_that_the_model_takes(studio: Engine, layout: str) -> None:
     chosen = studio.chosen("added")
     form = REFERENCE if chosen.capabilities.picture == "needed" else TEXT

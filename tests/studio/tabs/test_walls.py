@@ -77,6 +77,11 @@ def test_heads_are_in_words() -> None:
     assert shown.cells[1].label == "prior strength 0.5, seed 1"
 
 
+def test_the_ends_of_a_model_s_prior_name_the_adapter() -> None:
+    assert axes.labels(REQUEST.columns, adapter=True) == ("adapter alone", "0.5", "prior alone")
+    assert [end for _, end in axes.ends(adapter=True)] == list(axes.ENDS)
+
+
 def test_cells_say_how_far_they_are() -> None:
     event = CellStep("j1", 5, 24, Path("/data/p.webp"), 40.0, 1, 3, 6, cell=2)
     shown = wall_views.wall_of(state(event))

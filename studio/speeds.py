@@ -1,0 +1,227 @@
+"""What makes each model here faster, as a person chose it: kept in a file of the data folder, switched on where the model is loaded.
+
+speeds = Speeds(data_dir)
+speeds.put(path, {"cache": "first-block", "threshold": 0.08})
+speeds.of(path)                     # a `pipelines.speed.Speed`; that of a model nobody chose for has all switches off
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import InvalidInput, StorageError, StudioError
+
+from .places import Resident
+
+if TYPE_CHECKING:
+    from pipelines.speed import Speed
+
+IN_WEIGHTS = "speed"  # beside the hashes of weight files: a clip that was made with switches on is another
+Refused = Mapping[str, Mapping[Any, str]]  # switch -> choice -> why not
+SWITCHES = ("precision", "weights", "attention", "cache", "compiled")
+
+
+class Speeds:
+    """The switches of the models, by their directories.
+
+    Args:
+        data_dir: of the studio; the file in it is written whole or not at all.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = data_dir / "speeds.json"
+        self._lock = threading.Lock()
+
+    def values(self, path: Path) -> dict[str, Any]:
+        """What was chosen for a model, as `Speed` takes it; empty where nothing was. Imports no torch.
+
+        Raises:
+            StorageError: when the file is not readable.
+        """
+        return self._read().get(_key(path), {})
+
+    def of(self, path: Path) -> Speed:
+        """The switches of a model. Raises StorageError when the file is not readable."""
+        try:
+            return speed_of(self.values(path))
+        except InvalidInput as error:
+            raise self._damaged() from error
+
+    def put(self, path: Path, values: Mapping[str, Any]) -> Speed:
+        """Keeps the switches of a model; without any, the model is as it was before.
+
+        Args:
+            path: its directory.
+            values: fields of `Speed`; what is left out is off.
+
+        Raises:
+            InvalidInput: for a switch or a value that there is not.
+            StorageError: when the file is not readable, or cannot be written.
+        """
+        speed = speed_of(values)
+        plain = asdict(speed_of({}))
+        changed = {name: value for name, value in asdict(speed).items() if value != plain[name]}
+        if not speed.cache:
+            changed.pop("threshold", None)
+        with self._lock:
+            self._write(
+                {**{one: kept for one, kept in self._read().items() if one != _key(path)}, **({_key(path): changed} if changed else {})}
+            )
+        return speed
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        if not self._file.exists():
+            return {}
+        try:
+            kept = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise self._damaged() from error
+        if not isinstance(kept, dict) or not all(isinstance(each, dict) for each in kept.values()):
+            raise self._damaged()
+        return kept
+
+    def _write(self, kept: Mapping[str, Any]) -> None:
+        part = self._file.with_suffix(".part")
+        try:
+            part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+            os.replace(part, self._file)
+        except OSError as error:
+            raise StorageError(f"{str(self._file)!r} cannot be written ({error.strerror}).", "Make room on the disk.") from error
+
+    def _damaged(self) -> StorageError:
+        return StorageError(f"{str(self._file)!r} is not readable.", "Delete it, and choose the speed of your models again.")
+
+
+def check(path: Path, speed: Speed, device: str) -> None:
+    """Refuses what a model cannot have, before it is loaded.
+
+    Args:
+        path: its directory.
+        speed: the switches.
+        device: of the settings, where it is to compute.
+
+    Raises:
+        InvalidInput: naming the first switch, with the reason.
+        ModelError: when the directory cannot be used.
+    """
+    from pipelines.forms import denoisers
+    from pipelines.speed import cannot
+    from pipelines.switches import outline
+
+    from .residency import resolve_device
+
+    model = outline(path)
+    for network in denoisers(model) if speed.dtype else []:
+        network.to(speed.dtype)
+    for switch, reason in cannot(model, speed, resolve_device(device)).items():
+        raise InvalidInput(f"This model cannot run with the {switch} {getattr(speed, switch)!r}.", reason)
+
+
+def speed_of(values: Mapping[str, Any]) -> Speed:
+    """The switches with these values; what is left out is off. Raises InvalidInput for a switch or a value that there is not."""
+    from pipelines.speed import Speed
+
+    try:
+        fields: dict[str, Any] = {name: tuple(value) if name == "ratios" else value for name, value in values.items()}
+        return Speed(**fields)
+    except TypeError as error:
+        raise InvalidInput(f"The switches are {dict(values)}.", f"Choose of {', '.join(SWITCHES)}.") from error
+
+
+class Refusals:
+    """What models cannot have, found out beside the page: for it their networks are built without weights, which takes seconds.
+
+    Args:
+        device: of the settings, where models are to compute.
+    """
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._asking = ThreadPoolExecutor(1, "studio-speeds")
+        self._asked: dict[Path, tuple[object, Future[Refused]]] = {}
+
+    def of(self, path: Path, stamps: object = None) -> Refused | None:
+        """What the model in a directory cannot have; None while that is being found out.
+
+        Args:
+            path: the directory.
+            stamps: whatever changes with its files.
+        """
+        if path not in self._asked or self._asked[path][0] != stamps:
+            self._asked[path] = stamps, self._asking.submit(_refused, path, self._device)
+        asked = self._asked[path][1]
+        return asked.result() if asked.done() else None
+
+    def wait(self) -> None:
+        """Until all that was asked is known."""
+        wait([asked for _, asked in self._asked.values()])
+
+    def close(self) -> None:
+        """Asks no more."""
+        self._asking.shutdown(cancel_futures=True)
+
+
+def _refused(path: Path, device: str) -> Refused:
+    """Where a model cannot be asked, it can have nothing, for that reason."""
+    from pipelines import switches
+
+    from .residency import resolve_device
+
+    try:
+        return switches.refused(path, resolve_device(device))
+    except StudioError as error:
+        return {switch: dict.fromkeys(choices, str(error)) for switch, choices in switches.CHOICES.items()}
+
+
+def told(values: Mapping[str, Any]) -> str:
+    """The switches that are on, in a few words: "bfloat16, cache first-block at 0.08, compiled"; "" where none is."""
+    parts = [values.get("precision", "")]
+    parts += [f"{name} {values[name]}" for name in ("weights", "attention") if values.get(name)]
+    if values.get("cache"):
+        parts.append(f"cache {values['cache']} at {values.get('threshold', 0.05):g}")
+    return ", ".join(filter(None, [*parts, "compiled" if values.get("compiled") else ""]))
+
+
+def switched(resident: Resident, speed: Speed, device: str) -> Resident:
+    """A loaded model with these switches on, and no others; what was on is taken off.
+
+    Args:
+        resident: loaded in the precision of the speed.
+        speed: the switches.
+        device: where it computes.
+
+    Raises:
+        InvalidInput: where the model cannot do one of them; then none is on.
+    """
+    from pipelines.speed import Speed, put_on
+
+    from . import parts
+
+    resident.switches.close()
+    on = put_on(resident.pipe, speed, device) if speed != Speed() else ExitStack()
+    weights = {name: hashed for name, hashed in resident.model.weights.items() if name != IN_WEIGHTS}
+    words = told(asdict(speed))
+    held = parts.bytes_of(parts.parts_of(resident.pipe).values())
+    model = replace(resident.model, bytes=held, weights=weights | ({IN_WEIGHTS: words} if words else {}))
+    return replace(resident, model=model, switches=on, speed=speed)
+
+
+def check_asked_by_another(resident: Resident) -> None:
+    """Raises InvalidInput for a network with a step cache in another model's pipeline: its cache follows the steps of its own."""
+    if resident.speed and resident.speed.cache:
+        raise InvalidInput(
+            f"{resident.model.name!r} has a step cache ({resident.speed.cache}), which cannot follow the steps of another model.",
+            "Switch it off in the tab of models, under Speed.",
+        )
+
+
+def _key(path: Path) -> str:
+    return str(path.resolve())
