@@ -186,7 +186,7 @@ tags: [text-to-video, prior-studio]
 
 Made with
 
-    python -m pipelines.pocket domain --style {style} --share {share:g} --out {name} --minutes {minutes:g}
+    python -m pipelines.pocket domain --style {style} --share {share:g} --out {name} --minutes {minutes:g} --clips {clips} --pictures {pictures}
 
 ![Training loss](curve.svg)
 """
