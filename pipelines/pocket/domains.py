@@ -186,7 +186,8 @@ tags: [text-to-video, prior-studio]
 
 Made with
 
-    python -m pipelines.pocket domain --style {style} --share {share:g} --out {name} --minutes {minutes:g} --clips {clips} --pictures {pictures}
+    python -m pipelines.pocket domain --style {style} --share {share:g} --out {name} --minutes {minutes:g} \\
+        --clips {clips} --pictures {pictures}
 
 ![Training loss](curve.svg)
 """
