@@ -95,7 +95,7 @@ def test_the_values_follow_the_setting_and_rows_make_a_matrix(tab: Page) -> None
 
 def test_cells_appear_one_by_one_and_a_stopped_wall_goes_on(tab: Page, studio: Studio) -> None:
     seeds(tab)
-    compare(tab, "a wall to stop", "1, 2, 3", steps=30)
+    compare(tab, "a wall to stop", "1, 2, 3", steps=100)  # slow enough that a busy page sees it before its end
     expect(cells(tab, "making")).to_have_count(1)
     cells(tab).first.wait_for(timeout=SLOW)
     tab.keyboard.press("Escape")
