@@ -16,7 +16,7 @@ from ..models import ModelHere
 from ..speeds import told
 from . import ACTIONS_JS, QUICK, model_views, views
 from .speed_views import FINDING_OUT, SpeedShown, values_of
-from .stage_parts import BUSY_SECONDS
+from .stage_parts import BUSY_SECONDS, IDLE_SECONDS
 
 Updates = dict[Any, Any]
 CATALOG_HINT = "What is here can be chosen at the top of the page, for the tabs of text to video and of reference images."
@@ -110,7 +110,8 @@ class Desk:
             told = {"here": views.alert(str(error))}
         busy = FINDING_OUT in told["here"] or any(not fetch.error for fetch in self.models.fetching.fetches())
         changed = {getattr(self.ui, part): text for part, text in told.items() if seen.get(part) != text}
-        return changed | {self.ui.seen: seen | told, self.ui.clock: gr.Timer(BUSY_SECONDS, active=busy)}
+        # It never rests: an answer that comes late would switch it off after something has begun, which then nobody would see end.
+        return changed | {self.ui.seen: seen | told, self.ui.clock: gr.Timer(BUSY_SECONDS if busy else IDLE_SECONDS, active=True)}
 
     def _told(self) -> dict[str, str]:
         models, fetches = self.models, self.models.fetching.fetches()
