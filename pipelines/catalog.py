@@ -54,6 +54,7 @@ class CatalogEntry(BaseModel):
     memory_gb: float | None = Field(None, gt=0, description="Memory of the GPU that it is said to need, in GB.")
     memory_note: str = Field("", description="For which way of running it that is said, and by whom.")
     licence: str | None = Field(None, description="Name of its licence.")
+    licence_note: str = Field("", description="What its name does not tell: a condition on commerce, countries left out.")
     gated: bool | None = Field(None, description="Whether the Hub asks for consent and a token.")
     non_commercial: bool | None = Field(None, description="Whether the licence forbids commercial use.")
     verified: bool = Field(True, description="Whether the repository is known to be there under this name.")

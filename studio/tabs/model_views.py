@@ -1,4 +1,4 @@
-"""What the tab of models shows, as HTML. Pure functions; what is not known is said to be so."""
+"""What the tab of models shows, as HTML. Pure functions; nothing is said that is not known."""
 
 from __future__ import annotations
 
@@ -109,10 +109,10 @@ def models(
 
 
 def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN) -> str:
-    where = one.stored.hub if one.stored else ORIGINS[one.origin] if one.origin == "studio" else str(one.path)
+    where = page(one.stored.hub, one.stored.hub) if one.stored else escape(ORIGINS["studio"] if one.origin == "studio" else str(one.path))
     body = _half(one) if one.total else alert(one.problem) or _about(one, fits, speed)
     return (
-        f'<article class="model"><div class="model-top"><div><h3>{escape(one.title)}</h3><p class="line">{escape(where)}</p></div>'
+        f'<article class="model"><div class="model-top"><div><h3>{escape(one.title)}</h3><p class="line">{where}</p></div>'
         f'<div class="actions">{_tools(one)}</div></div>{body}</article>'
     )
 
@@ -152,7 +152,9 @@ def _about(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown) -> str:
     able = ", ".join(CAN[name] for name in FEATURES if can.can(name))
     unable = "".join(f"<dt>{CAN[name]}</dt><dd>{escape(can.cannot[name])}</dd>" for name in FEATURES if name in can.cannot)
     warning = f"<dt>Noise priors</dt><dd>{escape(can.noise_warning)}</dd>" if can.noise_warning and can.can("noise_prior") else ""
-    told = f'<p class="line">Licence: {OWN_LICENCE}</p>' if one.path == BUNDLED else licence(one.entry)
+    told = (
+        f'<p class="line">Licence: {OWN_LICENCE}</p>' if one.path == BUNDLED else licence(one.entry, one.stored.hub if one.stored else "")
+    )
     return (
         f"{chips(facts)}{told}{_use(one)}<details><summary>What it can do, and what not</summary>"
         f'<p class="able">{escape(able[:1] + able[1:].lower().replace("loras", "LoRAs"))}.</p><dl>{unable}{warning}</dl></details>'
@@ -201,17 +203,27 @@ def count_text(count: int) -> str:
     return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.0f} M" if count >= 1e7 else f"{count:,}"
 
 
-def licence(entry: CatalogEntry | None) -> str:
-    """What may be done with a model, and what the Hub asks for before it gives it."""
-    known = {True: "yes", False: "no", None: "not known"}
-    gated, limited = (entry.gated, entry.non_commercial) if entry else (None, None)
-    commerce = {True: "forbidden", False: "allowed", None: "not known"}[limited]
-    named = entry.licence if entry and entry.licence else "not known"
-    style = ' class="strong"' if limited else ""
-    return (
-        f'<p class="line">Licence: {escape(named)} · <span{style}>commercial use: {commerce}</span> · '
-        f"consent and a token asked for: {known[gated]}</p>"
-    )
+def page(hub: str, said: str) -> str:
+    """A link to a repository on the Hub, in a tab of its own."""
+    return f'<a href="https://huggingface.co/{escape(hub)}" target="_blank" rel="noopener">{escape(said)}</a>'
+
+
+def licence(entry: CatalogEntry | None, hub: str = "") -> str:
+    """What may be done with a model and what the Hub asks for before it gives it, as far as it is known.
+
+    Args:
+        hub: its repository, where the rest can be read; "" for a model that has none.
+    """
+    name, note, limited, gated = (entry.licence, entry.licence_note, entry.non_commercial, entry.gated) if entry else (None, "", None, None)
+    rest = f": see {page(hub, 'its page')}" if hub else ""
+    unsaid = f"commercial use{rest}" if name and rest and not note else ""
+    said = [
+        f"Licence: {escape(name)}" if name else f"Licence not known here{rest}",
+        {True: '<span class="strong">no commercial use</span>', False: "commercial use allowed", None: unsaid}[limited],
+        escape(note),
+        {True: '<span class="strong">the Hub asks for consent and a token</span>', False: "no token asked for", None: ""}[gated],
+    ]
+    return f'<p class="line">{" · ".join(filter(None, said))}</p>'
 
 
 # -- The catalog ----------------------------------------------------------------------------------------------------------
@@ -232,10 +244,11 @@ def catalog(entries: Catalog, here: Sequence[ModelHere], busy: Sequence[str], of
 def _entry(entry: CatalogEntry, here: ModelHere | None, busy: bool, offline: bool, titles: Mapping[str, str]) -> str:
     native = f"{entry.width} x {entry.height}" if entry.width and entry.height else ""
     length = plural(entry.frames, "frame") if entry.frames else ""
-    parameters = f"{count_text(entry.parameters)} parameters" if entry.parameters else "parameters not known"
+    parameters = f"{count_text(entry.parameters)} parameters" if entry.parameters else ""
     facts = [FAMILIES[entry.family].title, parameters, native, length, *(ROLES[role] for role in entry.roles)]
-    memory = f"GPU memory: {entry.memory_gb:g} GB, {entry.memory_note}" if entry.memory_gb else "GPU memory: not known"
-    notes = [memory] + ([f"needs {titles[entry.base]} too"] if entry.base else [])
+    notes = [f"GPU memory: {entry.memory_gb:g} GB, {entry.memory_note}"] if entry.memory_gb else []
+    if entry.base:
+        notes.append(f"needs {titles[entry.base]} too")
     if not entry.verified:
         notes.append("not known whether the Hub still has it under this name")
     if busy:
@@ -245,7 +258,10 @@ def _entry(entry: CatalogEntry, here: ModelHere | None, busy: bool, offline: boo
     else:
         off = 'disabled title="The studio is offline."' if offline else ""
         tools = button("Download", "download", model=entry.name, label="" if offline else f"Download {entry.title}", extra=off)
+    line = " · ".join(notes)
+    said = f'<p class="line">{escape(line[:1].upper() + line[1:])}</p>' if line else ""
     return (
-        f'<article class="model"><div class="model-top"><div><h3>{escape(entry.title)}</h3><p class="line">{escape(entry.hub)}</p></div>'
-        f'<div class="actions">{tools}</div></div>{chips(facts)}{licence(entry)}<p class="line">{escape(" · ".join(notes))}</p></article>'
+        f'<article class="model"><div class="model-top"><div><h3>{escape(entry.title)}</h3>'
+        f'<p class="line">{page(entry.hub, entry.hub)}</p></div><div class="actions">{tools}</div></div>'
+        f"{chips(facts)}{licence(entry, entry.hub)}{said}</article>"
     )

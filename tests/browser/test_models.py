@@ -61,6 +61,7 @@ def test_a_model_of_the_catalog_is_downloaded_described_and_deleted(tab: Page) -
     here = row(tab, "#models-here", "Wan 2.1 T2V 1.3B")
     expect(here).to_be_visible(timeout=SLOW)
     expect(row(tab, "#models-catalog", "Wan 2.1 T2V 1.3B").locator(".actions")).to_have_text("here")
+    expect(here.get_by_role("link", name=WAN)).to_have_attribute("href", f"https://huggingface.co/{WAN}")
     here.get_by_text("What it can do, and what not").click()
     expect(here.locator("dl").first).to_contain_text("It was told no frame rate in training")
     here.get_by_role("button", name="Delete").click()

@@ -65,6 +65,12 @@ def test_what_is_not_known_stays_the_model_s_own() -> None:
     assert load_catalog()["hunyuan-video"].settings(own) == own
 
 
+def test_what_a_licence_allows_is_told_only_of_a_licence_that_is_named() -> None:
+    catalog = load_catalog()
+    assert all(entry.licence for entry in catalog.values() if entry.licence_note or entry.non_commercial is not None)
+    assert {entry.non_commercial for entry in catalog.values() if "-NC" in (entry.licence or "")} == {True}
+
+
 def test_an_unknown_name_is_answered_with_those_there_are() -> None:
     with pytest.raises(InvalidInput, match=r"no model 'wan'.*svd-xt"):
         load_catalog()["wan"]
