@@ -15,7 +15,7 @@ from .. import wall
 from ..comparison import WallState
 from ..engine import Engine
 from ..requests import MIXING, TUNING, TextToVideoRequest, parse_request
-from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, model_choice, views, wall_views
+from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, example_walls, model_choice, views, wall_views
 from .errands import video_request
 from .model_choice import FollowsModel
 from .stage_parts import IDLE_SECONDS
@@ -208,7 +208,7 @@ class Bench(FollowsModel, WallDesk):
         self.told = [ui.unknown, ui.changed, ui.about, ui.draft, *(ui.form[name] for name in ("ends", "rows", "columns", *self.varied))]
         self._actions |= {
             "use": lambda a: self.fill_wall(self.engine.wall(a["job"])),
-            "preset": lambda a: self.fill(wall_views.presets(self.engine.domain_models())[a["clip"]][1]),
+            "preset": lambda a: self.fill(example_walls.presets(self.engine.domain_models())[a["clip"]][1]),
         }
 
     def welcome(self) -> str:

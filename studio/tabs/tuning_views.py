@@ -14,7 +14,7 @@ from ..history import ClipRecord
 from ..requests import TuningRequest
 from ..source_clips import ClipFacts, SourceClip
 from ..tuned_models import TunedRecord
-from . import views
+from . import axes, example_walls, views, wall_views
 from .training_views import again, bar, plot
 
 SHOWN_SIDE = 128  # pixels: frames of larger models are shown smaller
@@ -24,8 +24,17 @@ def welcome() -> str:
     """Before a clip is chosen."""
     return (
         '<p class="lead">One clip and its caption teach the model this one motion. Then the words are changed, and the motion stays: '
-        "a man skiing becomes a robot skiing. Drop a clip, or take one of those on the left.</p>"
+        "a man skiing becomes a robot skiing. Drop a clip, or take one of those on the left.</p>" + shown_edits()
     )
+
+
+def shown_edits() -> str:
+    """What came of a bundled clip: shipped, so that there is something to see before anything is tuned."""
+    video = example_walls.clip_of(example_walls.EDITS)
+    if video is None:
+        return ""
+    heads = "".join(f"<span>{escape(text)}</span>" for text in axes.labels(example_walls.EDITED))
+    return f'<figure class="shown-edits">{wall_views.example(video)}<figcaption>{heads}</figcaption></figure>'
 
 
 def real_footage(model: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 from pipelines.domain_models import DomainModel
-from pipelines.pocket.captions import PHRASES
 
 from .. import wall
 from ..cells import MadeCell
@@ -14,7 +14,7 @@ from ..comparison import COSINES, METRICS, WallState, best_column, curves, previ
 from ..events import FINAL, CellStep, Failed, Queued, Step
 from ..exports import Kind
 from ..requests import Cell, ComparisonRequest
-from . import axes, facts, views
+from . import axes, example_walls, facts, views
 
 EXPORTS: dict[Kind, str] = {"mp4": "Download MP4", "gif": "GIF", "csv": "CSV of the curves"}
 
@@ -163,51 +163,25 @@ def past_wall(state: WallState, shown: bool) -> str:
 # -- Before the first wall --------------------------------------------------------------------------------------------
 
 
-def presets(models: Sequence[DomainModel]) -> dict[str, tuple[str, dict[str, object]]]:
-    """Name -> (what it shows, what it puts into the form): a wall of strengths for each domain model, then walls for any model."""
-    made: dict[str, tuple[str, dict[str, object]]] = {
-        f"strength-{model.name}": (
-            f"{model.title}: from the domain model alone to the prior alone, in a scene it never saw in its own style",
-            {"prompt": unseen_prompt(model), "domain_model": model.name, "columns_field": "prior_strength", **best_mixing(model)},
-        )
-        for model in models
-    }
-    prompt = "a big red star bouncing over green hills, pixel art"
-    made["noise"] = (
-        "Noise prior: alpha from independent frames to one shared noise, for three seeds (PYoCo)",
-        {"prompt": prompt, "domain_model": "", "columns_field": "noise_alpha", "rows_field": "seed"},
-    )
-    made["guidance"] = (
-        "Guidance: how strongly the prompt is followed",
-        {"prompt": prompt, "domain_model": "", "columns_field": "guidance_scale"},
-    )
-    return made
-
-
-def best_mixing(model: DomainModel) -> dict[str, object]:
-    """How a domain model of the pocket world is mixed best (`evaluate --composition`): the prior full in the noise, no guidance."""
-    if model.style is None:
-        return {}
-    prior_prompt = unseen_prompt(model).rpartition(",")[0] if model.caption else ""
-    return {"strength_schedule": "fading", "columns": "1, 2, 3, 5, 10", "guidance_scale": 1, "prior_prompt": prior_prompt}
-
-
-def unseen_prompt(model: DomainModel) -> str:
-    """An object and a background that the domain model never saw in its style, in its own words."""
-    thing = next((name for name in PHRASES["object"] if model.objects and name not in model.objects), "star")
-    place = next((name for name in PHRASES["background"] if model.backgrounds and name not in model.backgrounds), "hills")
-    words = f", {model.caption}" if model.caption else ""
-    return f"a big red {PHRASES['object'][thing][0]} moving right {PHRASES['background'][place][0]}{words}"
-
-
 def welcome(models: Sequence[DomainModel]) -> str:
     """The stage before the first wall."""
-    cards = "".join(
-        f'<button type="button" class="example words-only" data-do="preset" data-clip="{name}"><span>{escape(text)}</span></button>'
-        for name, (text, _) in presets(models).items()
-    )
+    cards = "".join(preset_card(name, text) for name, (text, _) in example_walls.presets(models).items())
     lead = "Clips side by side, playing in step: vary one setting along the columns, and another down the rows. Or start from one of these."
     return f'<section class="wall-welcome"><p class="lead">{lead}</p><div class="presets">{cards}</div></section>'
+
+
+def preset_card(name: str, text: str) -> str:
+    """What to start from, with the clips that it gave; a domain model of one's own has none yet."""
+    video = example_walls.clip_of(name)
+    style, shown = "example" if video else "example words-only", f"{example(video)}<span>{escape(text)}</span>"
+    return f'<button type="button" class="{style}" data-do="preset" data-clip="{escape(name)}">{shown}</button>'
+
+
+def example(video: Path | None) -> str:
+    """Shipped clips side by side, playing in a loop."""
+    if video is None:
+        return ""
+    return f'<video src="{views.file_url(video)}" autoplay loop muted playsinline tabindex="-1" aria-hidden="true"></video>'
 
 
 def about(model: DomainModel | None) -> str:

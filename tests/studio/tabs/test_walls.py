@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.domain_models import DomainModel
+from pipelines.domain_models import DomainModel, list_domain_models
+from studio import media
 from studio.cells import MadeCell
 from studio.comparison import WallState
 from studio.events import CellStep, Done, Event, Failed, Learning, Queued, Stopped
 from studio.history import ClipRecord
 from studio.requests import AXES, Axis, ComparisonRequest, DomainTrainingRequest, TextToVideoRequest, parse_request
-from studio.tabs import axes, prior_strength, training_views, wall_views
+from studio.settings import Settings
+from studio.tabs import axes, example_walls, prior_strength, training_views, tuning_views, wall_views
 
 BASE = TextToVideoRequest(prompt="a <b>red</b> ball", domain_model="sketch")
 CLIP = ClipRecord("c1", "j1", Path("/data/a.mp4"), Path("/data/a.png"), BASE, datetime(2026, 1, 2, tzinfo=UTC), 64, 64)
@@ -143,11 +145,29 @@ def test_what_people_type_is_never_markup(html: str) -> None:
 
 
 def test_a_preset_shows_what_the_domain_model_never_saw() -> None:
-    assert wall_views.unseen_prompt(SKETCH) == "a big red square moving right over green hills, pencil sketch"
+    assert example_walls.unseen_prompt(SKETCH) == "a big red fish moving right over green hills, pencil sketch"
     assert "strength-sketch" in wall_views.welcome([SKETCH])
-    _, settings = wall_views.presets([replace(SKETCH, style="sketch")])["strength-sketch"]
-    assert settings["prior_prompt"] == "a big red square moving right over green hills"
-    assert settings["strength_schedule"] == "fading"
+    _, settings = example_walls.presets([replace(SKETCH, style="sketch")])["strength-sketch"]
+    assert settings["prior_prompt"] == "a big red fish moving right over green hills"
+    assert settings["rows_field"] == "strength_schedule"
+
+
+def test_what_the_presets_show_was_made_with_what_they_put_into_the_form() -> None:
+    for name, (_, values) in example_walls.presets(list_domain_models(Settings().model_dir / "adapters")).items():
+        video = example_walls.clip_of(name)
+        assert video is not None
+        assert parse_request(media.read_metadata(video)["request"]) == example_walls.request_of(values)
+
+
+def test_a_domain_model_of_ones_own_has_no_clips_yet() -> None:
+    assert "<video" not in wall_views.preset_card("strength-mine", "Mine")
+
+
+def test_the_edits_on_show_are_those_of_the_shipped_clip() -> None:
+    video = example_walls.clip_of(example_walls.EDITS)
+    assert video is not None
+    assert parse_request(media.read_metadata(video)["request"]).columns == example_walls.EDITED
+    assert "<span>red → blue</span>" in tuning_views.welcome()
 
 
 # -- Training ---------------------------------------------------------------------------------------------------------
