@@ -51,7 +51,7 @@ def why_no_cache(network: Any, name: str, ratios: tuple[float, ...] = ()) -> str
     if not hasattr(network, "enable_cache"):
         return "Its network is not a row of transformer blocks."
     if name == "mag" and not ratios:
-        return "Its magnitudes have not been measured: give its ratios, or choose another cache."
+        return "Its magnitudes have not been measured: measure them, give its ratios, or choose another cache."
     if cache.by_blocks and (unknown := next((type(block).__name__ for block in _blocks(network) if not _known(block)), "")):
         return f"diffusers does not know what its blocks ({unknown}) give."
     if cache.by_blocks and len(_blocks(network)) < 2:
@@ -68,7 +68,7 @@ def cached(model: Any, network: Any, name: str, threshold: float, ratios: tuple[
         network: of the model; `why_no_cache` has nothing against it.
         name: one of `CACHES`.
         threshold: 0 computes everything at every step, where the cache has a threshold.
-        ratios: of a MagCache.
+        ratios: of a MagCache; those of as many steps as a call has are taken from them, evenly spread.
     """
     network.enable_cache(_config(pipeline_of(model), network, name, threshold, ratios))
     try:
@@ -84,7 +84,7 @@ def _config(pipe: Any, network: Any, name: str, threshold: float, ratios: tuple[
     if name == "first-block":
         return kind(threshold=threshold)
     if name == "mag":
-        return kind(threshold=threshold, num_inference_steps=len(ratios), mag_ratios=list(ratios))
+        return _by_magnitudes(kind, pipe, threshold, ratios)
     if name == "taylor":
         return kind(cache_identifiers=[r"(.*\.)?attn\d?"])
     if name == "pyramid":
@@ -97,6 +97,25 @@ def _config(pipe: Any, network: Any, name: str, threshold: float, ratios: tuple[
         is_guidance_distilled=not halves,
         tensor_format="BFCHW",
     )
+
+
+def _by_magnitudes(kind: Any, pipe: Any, threshold: float, ratios: tuple[float, ...]) -> Any:
+    """diffusers' configuration with the steps of each call, which it takes for known when the cache is put on."""
+
+    class Following(kind):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.threshold, self.max_skip_steps, self.retention_ratio, self.calibrate = threshold, 3, 0.2, False
+
+        @property
+        def num_inference_steps(self) -> int:
+            return len(pipe.scheduler.timesteps)
+
+        @property
+        def mag_ratios(self) -> list[float]:
+            last = max(self.num_inference_steps - 1, 1)
+            return [ratios[round(step * (len(ratios) - 1) / last)] for step in range(self.num_inference_steps)]
+
+    return Following()
 
 
 def _timestep(pipe: Any) -> Any:

@@ -38,6 +38,8 @@ def possible(model: Any, form: Form) -> str:
         return f"It is loaded in {8 * size} bits a number."
     if form.tiled and not can_tile(pipe):
         return "Its autoencoder cannot decode in tiles."
+    if form.sliced and not can_slice(pipe):
+        return "Its autoencoder cannot decode frame by frame."
     if form.offload == "model" and not pipe.model_cpu_offload_seq:
         return "Its pipeline does not say in which order its parts are needed."
     if form.offload == "group" and isinstance(pipe.vae, PatchAutoencoder):
@@ -70,8 +72,8 @@ def applied(model: Any, form: Form, device: str | torch.device | None = None) ->
         if form.offload != "none" or form.weight_bytes == 1 or home != target:
             stack.callback(_bring, pipe, home)
         stack.callback(_let_go)
-        if form.tiled:
-            stack.enter_context(_tiled(pipe.vae))
+        if form.tiled or form.sliced:
+            stack.enter_context(_decoding(pipe.vae, form.tiled))
         if form.weight_bytes == 1:
             _bring(pipe, "cpu")
             for network in denoisers(model):
@@ -107,6 +109,11 @@ def can_tile(pipe: Any) -> bool:
     return hasattr(getattr(pipe, "vae", None), "use_tiling")
 
 
+def can_slice(pipe: Any) -> bool:
+    """Whether its autoencoder can decode frames, or videos, one by one."""
+    return hasattr(getattr(pipe, "vae", None), "use_slicing")
+
+
 def free() -> None:
     """Gives back what nothing holds any more."""
     gc.collect()
@@ -123,10 +130,11 @@ def _small(parameter: torch.Tensor) -> bool:
 
 
 @contextmanager
-def _tiled(vae: Any) -> Iterator[None]:
-    """In tiles, and where it can, frames or videos one by one, which gives the same pixels."""
+def _decoding(vae: Any, tiled: bool) -> Iterator[None]:
+    """Where it can, frames or videos one by one, which gives the same pixels; and in tiles."""
     before = {name: getattr(vae, name) for name in ("use_tiling", "use_slicing") if hasattr(vae, name)}
-    vae.enable_tiling()
+    if tiled:
+        vae.enable_tiling()
     if "use_slicing" in before:
         vae.enable_slicing()
     try:

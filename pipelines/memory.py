@@ -130,6 +130,8 @@ class Form:
         offload: which weights wait in the machine's memory.
         tiled: whether frames are decoded in tiles.
         frames: fewer than asked for; 0 is as asked.
+        sliced: whether frames or videos are decoded one by one, as they are in tiles.
+        held: of a denoiser's weight, where a switch has made it smaller already; 0 is as it was loaded.
     """
 
     title: str
@@ -139,6 +141,11 @@ class Form:
     offload: Offload = "none"
     tiled: bool = False
     frames: int = 0
+    sliced: bool = False
+    held: float = 0
+
+
+AS_IT_IS = Form("as it is", "Nothing is lost.")
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,7 @@ def model_of(path: str | Path) -> Model:
 def need(model: Model, job: Job, form: Form) -> Need:
     """What a job needs in a form, by the formula at the head of this file."""
     job = replace(job, frames=form.frames or job.frames)
-    denoiser_bytes = form.weight_bytes or form.bytes
+    denoiser_bytes = form.held or form.weight_bytes or form.bytes
     vae_bytes = 4 if model.precise else form.bytes
     denoisers = [round(count * denoiser_bytes) for count in model.denoisers]
     texts, vae = model.texts * form.bytes, model.autoencoder * vae_bytes
@@ -196,30 +203,31 @@ def need(model: Model, job: Job, form: Form) -> Need:
     return Need(math.ceil(at_once * SLACK) + RUNTIME, resident, denoising, decoding, everything - resident)
 
 
-def forms(model: Model, job: Job, half: bool = True) -> list[Form]:
+def forms(model: Model, job: Job, half: bool = True, chosen: Form = AS_IT_IS) -> list[Form]:
     """Ways of running a job, from the one that gives most to the one that needs least memory.
 
     Args:
         half: whether the device computes in half precision; else only float32 is offered.
+        chosen: what is on whatever the memory; no form takes it off, or puts it on twice.
     """
-    size = 2 if half else 4
-    found = [Form("as it is", "Nothing is lost.", size)]
-    if half:
-        found.insert(0, Form("full precision", "Twice the memory, half the speed.", 4))
-    tiled = Form("decoded in tiles", "Decoding takes a little longer; seams are blended.", size, tiled=True)
-    found += [
-        tiled,
-        replace(tiled, title="parts in turn", price="Each job waits some seconds while parts change places.", offload="model"),
-    ]
-    if half:
-        eight = replace(found[-1], title="8-bit weights", price="Weights are stored in 8 bits: fine detail may change.", weight_bytes=1)
-        found.append(eight)
-    group = replace(tiled, title="blocks in turn", price="Each step waits for its weights: several times as long.", offload="group")
-    found.append(group)
+    plain = replace(chosen, bytes=2 if half else 4)
+    found = [replace(plain, title="full precision", price="Twice the memory, half the speed.", bytes=4)] if half and not plain.held else []
+    found.append(plain)
+    last = replace(plain, title="decoded in tiles", price="Decoding takes a little longer; seams are blended.", tiled=True)
+    if not plain.tiled:
+        found.append(last)
+    if plain.offload == "none":
+        found.append(replace(last, title="parts in turn", price="Each job waits some seconds while parts change places.", offload="model"))
+    if half and plain.offload != "group" and not plain.held:
+        price = "Weights are stored in 8 bits: fine detail may change."
+        found.append(replace(last, title="8-bit weights", price=price, offload="model", weight_bytes=1))
+    if plain.offload != "group":
+        last = replace(last, title="blocks in turn", price="Each step waits for its weights: several times as long.", offload="group")
+        found.append(last)
     shorter = model.frames.nearest(max(job.frames // 2, model.frames.least))
     if shorter < job.frames:
         price = f"The video has {shorter} frames instead of {job.frames}."
-        found.append(replace(group, title="fewer frames", price=price, frames=shorter))
+        found.append(replace(last, title="fewer frames", price=price, frames=shorter))
     return found
 
 
@@ -277,7 +285,8 @@ def _decoding(model: Model, job: Job, form: Form, size: int) -> int:
     pixels = job.width * job.height
     if form.tiled:
         pixels = min(job.width, costs.tile) * min(job.height, costs.tile)
-    at_once = min(costs.at_once or job.frames, job.frames * job.videos) if not (form.tiled and costs.singly) else 1
+    singly = costs.singly and (form.tiled or form.sliced)
+    at_once = 1 if singly else min(costs.at_once or job.frames, job.frames * job.videos)
     finished = job.videos * job.frames * job.width * job.height * 3 * size
     return round(costs.decoding * pixels * at_once * size / 2) + finished
 

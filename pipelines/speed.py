@@ -1,4 +1,4 @@
-"""What makes a model faster, one switch each: precision, weights, attention back end, step cache, compilation.
+"""What makes a model faster or smaller, one switch each: precision, weights, attention, step cache, compilation, decoding, offloading.
 
     model = load("models/Wan2.1-T2V-1.3B-Diffusers", "cuda", Speed(precision="bfloat16", attention="_native_cudnn", compiled=True))
     with put_on(model, Speed(cache="first-block", threshold=0.08)):     # or keep what it gives, and close() it later
@@ -14,7 +14,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,14 +23,19 @@ from torch import nn
 
 from .caches import CACHES, cached, why_no_cache
 from .errors import InvalidInput
-from .forms import denoisers, device_of, in_eight_bits
+from .forms import applied, denoisers, device_of, in_eight_bits, possible
 from .inflation import VideoUNet
+from .memory import AS_IT_IS, Form
 
 Precision = Literal["", "float32", "bfloat16", "float16"]
 Weights = Literal["", "fp8", "int8"]
+Offload = Literal["", "model", "group"]
+MOST_RATIO = 10  # of magnitudes; they are near 1
 COMPILER = "inductor"  # torch's own
 # Blocks of networks that diffusers has not marked as repeated.
 REPEATED = ("BasicTransformerBlock", "CogVideoXBlock")
+# What the switches that are on or off are called where they are refused.
+CALLED = {"compiled": "compiled blocks", "tiled": "decoding in tiles", "sliced": "decoding frame by frame"}
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,9 @@ class Speed:
         threshold: of the cache: how much may change from step to step before blocks are computed again.
         ratios: of the MagCache: the model's magnitude ratios, one a step, measured beforehand.
         compiled: whether repeated blocks are compiled, at the price of a slow first call at each size.
+        tiled: whether frames are decoded in tiles, whose seams are blended.
+        sliced: whether frames, or videos, are decoded one by one.
+        offload: which weights wait beside the device: of the parts ("model") or of the blocks ("group") that are not computed just then.
     """
 
     precision: Precision = ""
@@ -54,6 +62,9 @@ class Speed:
     threshold: float = 0.05
     ratios: tuple[float, ...] = field(default=())
     compiled: bool = False
+    tiled: bool = False
+    sliced: bool = False
+    offload: Offload = ""
 
     def __post_init__(self) -> None:
         for name, given, known in (
@@ -61,16 +72,29 @@ class Speed:
             ("weights", self.weights, get_args(Weights)),
             ("attention", self.attention, ("", *attentions())),
             ("cache", self.cache, ("", *CACHES)),
+            ("offload", self.offload, get_args(Offload)),
         ):
             if given not in known:
                 raise InvalidInput(f"The {name} of a speed is {given!r}.", f"Choose one of {', '.join(filter(None, known))}.")
         if not 0 <= self.threshold <= 1:
             raise InvalidInput(f"The cache's threshold is {self.threshold!r}.", "Give a number from 0, which skips nothing, to 1.")
+        if wrong := [ratio for ratio in self.ratios if not 0 < ratio < MOST_RATIO]:
+            raise InvalidInput(f"One of the ratios is {wrong[0]!r}.", f"Give numbers above 0 and below {MOST_RATIO}, one a step.")
 
     @property
     def dtype(self) -> torch.dtype | None:
         """What `families.load` takes; None is the family's own choice."""
         return getattr(torch, self.precision) if self.precision else None
+
+    @property
+    def form(self) -> Form:
+        """How it is decoded, and what waits: what `forms.applied` puts on for a job, of which cheaper forms start."""
+        return replace(AS_IT_IS, offload=self.offload or "none", tiled=self.tiled, sliced=self.sliced)
+
+    @property
+    def resting(self) -> Speed:
+        """What stays on between jobs: all but the form."""
+        return replace(self, tiled=False, sliced=False, offload="")
 
 
 def load(path: str | Path, device: str = "cpu", speed: Speed | None = None, components: Any = None) -> Any:
@@ -97,8 +121,7 @@ def put_on(model: Any, speed: Speed, device: str | torch.device | None = None) -
     Raises:
         InvalidInput: where the model cannot do one of them, with the reason; then all are off.
     """
-    for switch, reason in cannot(model, speed, device).items():
-        raise InvalidInput(f"This model cannot run with the {switch} {getattr(speed, switch)!r}.", reason)
+    check(model, speed, device)
     with ExitStack() as stack:
         for network in denoisers(model):
             if speed.weights:
@@ -109,7 +132,16 @@ def put_on(model: Any, speed: Speed, device: str | torch.device | None = None) -
                 stack.enter_context(cached(model, network, speed.cache, speed.threshold, speed.ratios))
             if speed.compiled:
                 stack.enter_context(_compiled(network))
+        if speed.form != AS_IT_IS:
+            stack.enter_context(applied(model, _form(speed, denoisers(model)), device))
         return stack.pop_all()
+
+
+def check(model: Any, speed: Speed, device: str | torch.device | None = None) -> None:
+    """Raises InvalidInput for the first switch that a loaded model cannot have as asked, with the reason."""
+    for switch, reason in cannot(model, speed, device).items():
+        what = CALLED.get(switch) or f"the {switch} {getattr(speed, switch)!r}"
+        raise InvalidInput(f"This model cannot run with {what}.", reason)
 
 
 def cannot(model: Any, speed: Speed, device: str | torch.device | None = None) -> dict[str, str]:
@@ -122,6 +154,8 @@ def cannot(model: Any, speed: Speed, device: str | torch.device | None = None) -
     reasons: dict[str, str] = {}
     if speed.dtype and any(network.dtype != speed.dtype for network in networks):
         reasons["precision"] = f"It is loaded in {str(networks[0].dtype).removeprefix('torch.')}: load it again in the other."
+    if speed.cache == "mag" and len(networks) > 1:
+        reasons["cache"] = "Its experts share the steps, and each would count its own from the first."
     if speed.precision == "float16" and target.type == "cpu":
         reasons["precision"] = "A CPU computes float16 in few of its layers: take bfloat16."
     if speed.precision == "bfloat16" and any(isinstance(network, VideoUNet) for network in networks):
@@ -134,7 +168,9 @@ def cannot(model: Any, speed: Speed, device: str | torch.device | None = None) -
     )
     for switch, wanted, why in checks:
         if wanted and (found := next(filter(None, map(why, networks)), "")):
-            reasons[switch] = found
+            reasons.setdefault(switch, found)
+    for switch, found in _why_not_formed(model, speed, networks, target).items():
+        reasons.setdefault(switch, found)
     return reasons
 
 
@@ -215,6 +251,26 @@ def _attending(network: Any, name: str) -> Iterator[None]:
         yield
     finally:
         network.reset_attention_backend()
+
+
+# -- decoding and offloading ----------------------------------------------------------------------------------------------
+
+
+def _form(speed: Speed, networks: list[Any]) -> Form:
+    """In the precision that the networks have."""
+    return replace(speed.form, bytes=networks[0].dtype.itemsize if networks else 4)
+
+
+def _why_not_formed(model: Any, speed: Speed, networks: list[Any], device: torch.device) -> dict[str, str]:
+    found = {}
+    for switch in ("tiled", "sliced", "offload"):
+        if wanted := getattr(speed, switch):
+            found[switch] = possible(model, _form(Speed(**{switch: wanted}), networks))
+    if speed.offload and any(isinstance(network, VideoUNet) for network in networks):
+        found["offload"] = "It is tuned and finished with as well, for which it must be on the device as a whole."
+    if speed.offload and device.type == "cpu":
+        found["offload"] = "On a CPU nothing is gained: all of it is in the machine's own memory anyway."
+    return {switch: why for switch, why in found.items() if why}
 
 
 # -- compilation ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from pipelines.samplers import SAMPLERS
 
 from .choosing import INDEPENDENT, Choosing, Chosen
 from .fields import shown
+from .loras import check_whole
 from .reference_requests import ReferenceRequest
 from .video_request import TextToVideoRequest
 
@@ -44,6 +45,7 @@ def check(request: Drawn, chosen: Chosen, choosing: Choosing, with_picture: bool
             raise InvalidInput(happened, own_noise)
     if request.lora:
         choosing.lora(request.lora, chosen)
+        check_whole(request.lora, chosen, choosing.models.speeds.values(chosen.path))
 
 
 def check_text_to_video(request: TextToVideoRequest, chosen: Chosen, choosing: Choosing) -> None:

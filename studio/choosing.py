@@ -92,10 +92,7 @@ class Choosing:
 
     def named(self) -> dict[str, ModelHere]:
         """Name in requests -> model or LoRA; also those that cannot be used, which say why when they are chosen."""
-        found: dict[str, ModelHere] = {}
-        for one in self.models.here():
-            found[name_of(one, found)] = one
-        return found
+        return _named(self.models.here())
 
     def models_here(self) -> list[tuple[str, str]]:
         """(title, name) of all models that can be chosen, the studio's own first."""
@@ -168,6 +165,18 @@ class Choosing:
         if one.total:
             raise WeightsMissing(f"The model {one.title!r} is only half here.", "Finish its download in the tab of models.")
         return one
+
+
+def named_by_path(here: Sequence[ModelHere]) -> dict[str, str]:
+    """What a model is called in the tab of models -> its name in requests."""
+    return {one.name: name for name, one in _named(here).items()}
+
+
+def _named(here: Sequence[ModelHere]) -> dict[str, ModelHere]:
+    found: dict[str, ModelHere] = {}
+    for one in here:
+        found[name_of(one, found)] = one
+    return found
 
 
 def name_of(one: ModelHere, taken: Sequence[str] | dict[str, ModelHere]) -> str:

@@ -15,6 +15,7 @@ from .requests import (
     ComparisonRequest,
     DomainTrainingRequest,
     FinishingRequest,
+    MeasuringRequest,
     ReferenceRequest,
     Request,
     TextToVideoRequest,
@@ -50,6 +51,8 @@ def frame_evaluations(request: Request) -> float:
             return (work(request) + inversion) * request.frames * request.variations
         case TuningRequest():
             return (BACKWARD * request.steps + INVERSION) * request.frames
+        case MeasuringRequest():
+            return 2 * request.steps * request.frames
         case ReferenceRequest() | FinishingRequest():
             drawn = request.frames * (1 if isinstance(request, ReferenceRequest) else 0)
             finished = request.made_frames * (1 + request.sharper)

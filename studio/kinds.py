@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from . import comparison, domain_training, finishing, reference, text_to_video, tuning
+from . import comparison, domain_training, finishing, measuring, reference, text_to_video, tuning
 from .making import Bench, Making
 
 
@@ -29,4 +29,5 @@ KINDS = {
     "one_shot_tuning": Kind(tuning.check, tuning.make),
     "reference": Kind(reference.check, reference.make),
     "finishing": Kind(finishing.check, finishing.make),
+    "measuring": Kind(measuring.check, measuring.make),
 }

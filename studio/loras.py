@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from pipelines.checkpoints import file_hash
 from pipelines.errors import InvalidInput
 
 from .choosing import Chosen
+from .speeds import SWITCH_OFF, why_no_lora
 
 if TYPE_CHECKING:
     from .ability import Drawn
@@ -33,12 +35,14 @@ def with_lora_of(request: Drawn, resident: Resident, chosen: Chosen, bench: Benc
     """
     if not request.lora:
         return nullcontext()
-    if resident.speed and resident.speed.weights:
-        happened = (
-            f"The LoRA {request.lora!r} was chosen, and the weights of {chosen.title!r} are kept in 8 bits ({resident.speed.weights})."
-        )
-        raise InvalidInput(happened, "Switch that off in the tab of models, under Speed, or leave the LoRA out.")
+    check_whole(request.lora, chosen, asdict(resident.speed) if resident.speed else {})
     return _on(resident, request, chosen, bench)
+
+
+def check_whole(lora: str, chosen: Chosen, values: Mapping[str, Any]) -> None:
+    """Raises InvalidInput where the switches of the model leave no room for a LoRA."""
+    if why := why_no_lora(values):
+        raise InvalidInput(f"The LoRA {lora!r} was chosen for {chosen.title!r}. {why}", f"{SWITCH_OFF[:-1]}, or leave the LoRA out.")
 
 
 @contextmanager

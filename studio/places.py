@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.checkpoints import weight_files
-from pipelines.memory import SLACK, Job, Need, forms, model_of, need
+from pipelines.memory import AS_IT_IS, SLACK, Form, Job, Need, forms, model_of, need
 
 from . import parts
 
@@ -47,6 +47,7 @@ class Resident:
         prints: what tells its parts from those of other models (`parts.prints`).
         speed: the switches that are on (`pipelines.speed.Speed`); None before they are.
         switches: takes them off when it is closed.
+        beside: whether it waits beside the device even where there is room: its jobs bring it part by part.
     """
 
     pipe: Any
@@ -55,6 +56,18 @@ class Resident:
     prints: Mapping[str, str] = field(default_factory=dict)
     speed: Speed | None = None
     switches: ExitStack = field(default_factory=ExitStack)
+    beside: bool = False
+
+    @property
+    def form(self) -> Form:
+        """What its switches say of every job: how it is decoded, what waits, and what a weight of its denoisers takes."""
+        if self.speed is None:
+            return AS_IT_IS
+        from pipelines.forms import denoisers
+
+        networks = denoisers(self.pipe) if self.speed.weights else []
+        held = parts.bytes_of(networks) / sum(p.numel() for network in networks for p in network.parameters()) if networks else 0
+        return replace(self.speed.form, held=held)
 
     def close(self) -> None:
         """Takes its switches off where it is forgotten; whole weights do not come to the device once more."""
@@ -107,7 +120,7 @@ class Places:
         """Puts a model at the end of the line, and on the device if it fits there as a whole."""
         self.resident.pop(path, None)
         self.resident[path] = resident
-        if resident.model.waiting and self.make_room(path, resident.model.bytes):
+        if resident.model.waiting and not resident.beside and self.make_room(path, resident.model.bytes):
             self._move(path, list(parts.parts_of(resident.pipe).values()), self.device)
         return self.resident[path]
 
@@ -165,9 +178,9 @@ def weight_bytes(path: Path, device: str) -> int:
     return _needed(path, device, Job(64, 64, 1)).weights
 
 
-def least_bytes(path: Path, device: str, job: Job) -> int:
-    """What a job needs on the device where nothing is done about memory."""
-    return _needed(path, device, job).total
+def least_bytes(path: Path, device: str, job: Job, chosen: Form = AS_IT_IS) -> int:
+    """What a job needs on the device where nothing is done about memory but what its model's switches do."""
+    return _needed(path, device, job, chosen).total
 
 
 def more_bytes(path: Path, other: Path, device: str, job: Job) -> int:
@@ -176,6 +189,6 @@ def more_bytes(path: Path, other: Path, device: str, job: Job) -> int:
     return max(0, math.ceil((theirs - mine) * SLACK))
 
 
-def _needed(path: Path, device: str, job: Job) -> Need:
+def _needed(path: Path, device: str, job: Job, chosen: Form = AS_IT_IS) -> Need:
     model, half = model_of(path), not device.startswith("cpu")
-    return need(model, job, next(form for form in forms(model, job, half) if (form.bytes == 2) == half))
+    return need(model, job, next(form for form in forms(model, job, half, chosen) if (form.bytes == 2) == half))

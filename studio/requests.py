@@ -29,6 +29,7 @@ from .comparison_requests import (
     title_of,
 )
 from .fields import describe_errors, shown
+from .measuring_request import MeasuringRequest
 from .reference_requests import ClipRequest, FinishingRequest, ReferenceRequest
 from .training_requests import DomainTrainingRequest, TuningRequest
 from .video_request import MAX_PROMPT, MIXING, SEEDS, TUNING, Composition, NoiseKind, StrengthSchedule, TextToVideoRequest
@@ -53,6 +54,7 @@ __all__ = [
     "DomainTrainingRequest",
     "EditsRequest",
     "FinishingRequest",
+    "MeasuringRequest",
     "NoiseKind",
     "ReferenceRequest",
     "Request",
@@ -68,7 +70,7 @@ __all__ = [
     "title_of",
 ]
 
-Request = ClipRequest | ComparisonRequest | EditsRequest | DomainTrainingRequest | TuningRequest
+Request = ClipRequest | ComparisonRequest | EditsRequest | DomainTrainingRequest | TuningRequest | MeasuringRequest
 KINDS: dict[str, type[Any]] = {
     "text_to_video": TextToVideoRequest,
     "comparison": ComparisonRequest,
@@ -77,6 +79,7 @@ KINDS: dict[str, type[Any]] = {
     "one_shot_tuning": TuningRequest,
     "reference": ReferenceRequest,
     "finishing": FinishingRequest,
+    "measuring": MeasuringRequest,
 }
 
 

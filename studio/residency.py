@@ -23,7 +23,7 @@ from pipelines.memory import GIB, Job
 from . import parts
 from .places import Places, Resident, ResidentModel, Stamps, least_bytes, more_bytes, stamps_of, weight_bytes
 from .room import Room, available_bytes
-from .speeds import Speeds, check_asked_by_another, switched
+from .speeds import Speeds, check_mixed, switched
 
 if TYPE_CHECKING:
     from pipelines.finishers import Finishers
@@ -124,16 +124,16 @@ class ModelPool:
 
         Raises:
             OutOfMemory: when they do not.
-            InvalidInput: when one but the first has a step cache.
+            InvalidInput: when one but the first has a step cache, or one is to wait beside the device.
         """
         with self._device_lock, self._places.held_together(paths):
+            if self._speeds:
+                check_mixed([path.name for path in paths], [self._speeds.values(path) for path in paths])
             for gone in [each for each in self._places.resident if not each.exists()]:
                 self._places.forget(gone)
             for path in paths:
                 if self._current(path).model.waiting and len(paths) > 1:
                     raise _too_large(paths, self.device)
-            for path in paths[1:]:
-                check_asked_by_another(self._places.resident[path])
             yield tuple(self._places.resident[path] for path in paths)
 
     def room(self, resident: Resident, path: Path, job: Job, beside: Path | None = None) -> Room:
@@ -149,9 +149,9 @@ class ModelPool:
             OutOfMemory: when it cannot.
         """
         more = more_bytes(path, beside, self.device, job) if beside else 0
-        self._places.make_room(path, least_bytes(path, self.device, job) + more)
+        self._places.make_room(path, least_bytes(path, self.device, job, resident.form) + more)
         home = self.device if resident.model.waiting else None
-        return Room(path, resident.pipe, job, self._places.left(path) - more, home)
+        return Room(path, resident.pipe, job, self._places.left(path) - more, home, resident.form)
 
     def domain(self, resident: Resident, base: Path, model: DomainModel) -> ResidentDomain:
         """A domain model beside the borrowed one, loaded once; one that was trained again meanwhile is loaded again.
@@ -251,15 +251,15 @@ class ModelPool:
         resident, stamps = self._places.resident.get(path), stamps_of(path)
         speed = self._speeds.of(path) if self._speeds else Speed()
         precision = resident.speed.precision if resident and resident.speed else ""
-        if resident and (resident.stamps != stamps or precision != speed.precision):
-            self._places.forget(path)  # its files are others now, or its numbers are to be
+        if resident and (resident.stamps != stamps or precision != speed.precision or resident.beside != bool(speed.offload)):
+            self._places.forget(path)  # its files are others now, or its numbers are to be, or its place
             resident = None
         resident = self._places.used(path, resident or self._bring(path, stamps, speed))
         return resident if resident.speed == speed else self._switched(path, resident, speed)
 
     def _switched(self, path: Path, resident: Resident, speed: Speed) -> Resident:
         """The model at another speed; it may fit on the device now. Raises InvalidInput where it cannot have it, and is forgotten."""
-        if resident.speed and resident.speed.weights:
+        if resident.speed and resident.speed.weights and not resident.beside:
             self._places.make_room(path, weight_bytes(path, self.device))  # what is in 8 bits becomes whole before it is something else
         try:
             return self._places.used(path, switched(resident, speed, self.device))
@@ -273,7 +273,8 @@ class ModelPool:
         log.info("loading %s on %s", path, device)
         weights = weight_hashes(path)
         wide = 2 if speed.precision == "float32" and device != "cpu" else 1
-        enough = self._places.make_room(path, weight_bytes(path, device) * wide)
+        beside = bool(speed.offload)
+        enough = not beside and self._places.make_room(path, weight_bytes(path, device) * wide)
         if not enough and len(self._places.together) > 1:
             raise _too_large(tuple(self._places.together), device)  # before gigabytes are read for nothing
         fits = enough or device == "cpu"
@@ -287,7 +288,7 @@ class ModelPool:
         self._bases[path] = _base(pipe)
         self.loads += 1
         held = parts.bytes_of(parts.parts_of(pipe).values())
-        return Resident(pipe, ResidentModel(path.name, held, weights, not fits), stamps, parts.prints(path, weights))
+        return Resident(pipe, ResidentModel(path.name, held, weights, not fits), stamps, parts.prints(path, weights), beside=beside)
 
     def _drop_companions(self, path: Path) -> None:
         """What was loaded beside a model goes with it."""

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import psutil
 
 from pipelines.errors import DeviceLost, OutOfMemory
-from pipelines.memory import RUNTIME, Job, first_that_fits, forms, model_of
+from pipelines.memory import AS_IT_IS, RUNTIME, Form, Job, first_that_fits, forms, model_of
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -46,18 +46,19 @@ class Room:
         job: its size.
         available: bytes that the device has for the model and the job together.
         device: to compute on; None is where the model is.
+        chosen: what the model's switches say of every job; the other forms start from it.
 
     Raises:
         OutOfMemory: when no form fits, with what the cheapest needs.
     """
 
-    def __init__(self, path: Path, model: Any, job: Job, available: int, device: str | None = None) -> None:
+    def __init__(self, path: Path, model: Any, job: Job, available: int, device: str | None = None, chosen: Form = AS_IT_IS) -> None:
         from pipelines.forms import denoisers, device_of, possible
 
         self.model, self.device = model, device_of(model, device)
         sizes, half = model_of(path), denoisers(model)[0].dtype.itemsize == 2
         # Fewer frames are offered in words, where nothing else fits: nobody's video is made shorter unasked.
-        offered = [form for form in forms(sizes, job, half) if not form.frames and not possible(model, form)]
+        offered = [form for form in forms(sizes, job, half, chosen) if not form.frames and not possible(model, form)]
         host: int | None = psutil.virtual_memory().available
         if self.device.type == "cpu":  # where all parts are in the machine's own memory, whatever their turn
             offered, host = [form for form in offered if form.offload == "none"], None

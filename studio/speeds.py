@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from pipelines.speed import Speed
 
 IN_WEIGHTS = "speed"  # beside the hashes of weight files: a clip that was made with switches on is another
+SWITCH_OFF = "Switch that off in the tab of models, under Speed."
+TOLD = {"compiled": "compiled", "tiled": "decoded in tiles", "sliced": "decoded frame by frame"}
+IN_TURN = {"model": "parts in turn", "group": "blocks in turn"}
 Refused = Mapping[str, Mapping[Any, str]]  # switch -> choice -> why not
-SWITCHES = ("precision", "weights", "attention", "cache", "compiled")
+SWITCHES = ("precision", "weights", "attention", "cache", "compiled", "tiled", "sliced", "offload")
 
 
 class Speeds:
@@ -112,8 +115,8 @@ def check(path: Path, speed: Speed, device: str) -> None:
         InvalidInput: naming the first switch, with the reason.
         ModelError: when the directory cannot be used.
     """
+    from pipelines import speed as switching
     from pipelines.forms import denoisers
-    from pipelines.speed import cannot
     from pipelines.switches import outline
 
     from .residency import resolve_device
@@ -121,8 +124,7 @@ def check(path: Path, speed: Speed, device: str) -> None:
     model = outline(path)
     for network in denoisers(model) if speed.dtype else []:
         network.to(speed.dtype)
-    for switch, reason in cannot(model, speed, resolve_device(device)).items():
-        raise InvalidInput(f"This model cannot run with the {switch} {getattr(speed, switch)!r}.", reason)
+    switching.check(model, speed, resolve_device(device))
 
 
 def speed_of(values: Mapping[str, Any]) -> Speed:
@@ -182,16 +184,22 @@ def _refused(path: Path, device: str) -> Refused:
 
 
 def told(values: Mapping[str, Any]) -> str:
-    """The switches that are on, in a few words: "bfloat16, cache first-block at 0.08, compiled"; "" where none is."""
+    """The switches that are on, in a few words: "bfloat16, cache first-block at 0.08, blocks in turn"; "" where none is."""
     parts = [values.get("precision", "")]
     parts += [f"{name} {values[name]}" for name in ("weights", "attention") if values.get(name)]
     if values.get("cache"):
         parts.append(f"cache {values['cache']} at {values.get('threshold', 0.05):g}")
-    return ", ".join(filter(None, [*parts, "compiled" if values.get("compiled") else ""]))
+    parts += [words for name, words in TOLD.items() if values.get(name)]
+    return ", ".join(filter(None, [*parts, IN_TURN.get(values.get("offload", ""), "")]))
+
+
+def seen_in(values: Mapping[str, Any]) -> str:
+    """As `told`, of those that show in the pixels: what is decoded one by one, or waits beside the device, gives the same video."""
+    return told({name: value for name, value in values.items() if name not in ("sliced", "offload")})
 
 
 def switched(resident: Resident, speed: Speed, device: str) -> Resident:
-    """A loaded model with these switches on, and no others; what was on is taken off.
+    """A loaded model with these switches on, and no others; what was on is taken off. How it is decoded and what waits is each job's.
 
     Args:
         resident: loaded in the precision of the speed.
@@ -202,25 +210,47 @@ def switched(resident: Resident, speed: Speed, device: str) -> Resident:
         InvalidInput: where the model cannot do one of them; then none is on.
     """
     from pipelines.speed import Speed, put_on
+    from pipelines.speed import check as check_loaded
 
     from . import parts
 
     resident.switches.close()
-    on = put_on(resident.pipe, speed, device) if speed != Speed() else ExitStack()
+    check_loaded(resident.pipe, speed, device)
+    on = put_on(resident.pipe, speed.resting, device) if speed.resting != Speed() else ExitStack()
     weights = {name: hashed for name, hashed in resident.model.weights.items() if name != IN_WEIGHTS}
-    words = told(asdict(speed))
+    words = seen_in(asdict(speed))
     held = parts.bytes_of(parts.parts_of(resident.pipe).values())
     model = replace(resident.model, bytes=held, weights=weights | ({IN_WEIGHTS: words} if words else {}))
     return replace(resident, model=model, switches=on, speed=speed)
 
 
-def check_asked_by_another(resident: Resident) -> None:
-    """Raises InvalidInput for a network with a step cache in another model's pipeline: its cache follows the steps of its own."""
-    if resident.speed and resident.speed.cache:
-        raise InvalidInput(
-            f"{resident.model.name!r} has a step cache ({resident.speed.cache}), which cannot follow the steps of another model.",
-            "Switch it off in the tab of models, under Speed.",
-        )
+def why_no_prior(values: Mapping[str, Any]) -> str:
+    """Why a model at this speed cannot be asked in another's steps, or in its own with its LoRA off; "" where it can."""
+    return f"It has a step cache ({values['cache']}), which cannot follow the steps of another model." if values.get("cache") else ""
+
+
+def why_alone(values: Mapping[str, Any]) -> str:
+    """Why a model at this speed cannot be mixed with another one; "" where it can."""
+    turn = IN_TURN.get(values.get("offload", ""), "")
+    return f"It waits beside the device ({turn}), where two that are mixed are needed as a whole." if turn else ""
+
+
+def why_no_lora(values: Mapping[str, Any]) -> str:
+    """Why a model at this speed takes no LoRA: in 8 bits that would be as well, and nothing could be computed; "" where it does."""
+    return f"Its weights are kept in 8 bits ({values['weights']}), and a LoRA needs them whole." if values.get("weights") else ""
+
+
+def check_mixed(titles: Sequence[str], values: Sequence[Mapping[str, Any]]) -> None:
+    """Refuses models that one job asks together, the first in whose steps the others are asked; one that is its own prior is twice there.
+
+    Raises:
+        InvalidInput: naming the one whose switches are in the way.
+    """
+    reasons = [(title, why_alone(each)) for title, each in zip(titles, values, strict=True) if len(set(titles)) > 1]
+    reasons += [(title, why_no_prior(each)) for title, each in zip(titles[1:], values[1:], strict=True)]
+    for title, why in reasons:
+        if why:
+            raise InvalidInput(f"{title!r} cannot be mixed with another model. {why}", SWITCH_OFF)
 
 
 def _key(path: Path) -> str:

@@ -25,6 +25,7 @@ from .history import ClipRecord
 from .loras import lora_weights, with_lora_of
 from .making import Bench, Making, Tell, fingerprint, versions
 from .requests import ClipRequest, TextToVideoRequest
+from .speeds import check_mixed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,7 @@ def check(request: TextToVideoRequest, bench: Bench) -> None:
     ability.check_text_to_video(request, bench.choosing.model(request.model), bench.choosing)
     if request.prior_model:
         priors.check(request, bench.choosing.model(request.model), bench.choosing)
+        _check_mixed(request, bench)
     if request.domain_model:
         bench.domain_model(request.domain_model)
     if request.tuned_model:
@@ -66,11 +68,19 @@ def make(making: Making, bench: Bench) -> None:
                 return
 
 
+def _check_mixed(request: TextToVideoRequest, bench: Bench) -> None:
+    """Raises InvalidInput where the switches of the model or of its prior keep them from being asked together."""
+    if request.prior:
+        both = [bench.choosing.model(name) for name in (request.model, request.prior)]
+        check_mixed([one.title for one in both], [bench.models.speeds.values(one.path) for one in both])
+
+
 @contextmanager
 def borrowed(making: Making, bench: Bench, request: TextToVideoRequest) -> Iterator[ClipMaker]:
     """What makes a request's clips until the end of the `with`: its model is borrowed, and with it the prior, if it has a say."""
     chosen = bench.choosing.model(request.model)
     other = bench.choosing.model(request.prior) if request.prior else chosen
+    _check_mixed(request, bench)  # once more: its switches may be others by now
     with bench.pool.borrow_all(*dict.fromkeys((chosen.path, other.path))) as residents:
         prior = Prior(other, residents[-1]) if request.prior else None
         yield ClipMaker(making, bench, residents[0], chosen, prior)

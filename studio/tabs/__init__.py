@@ -39,6 +39,7 @@ PLACES = {
     "tune": "one-shot",
     "edits": "one-shot",
     "edit": "one-shot",
+    "measuring": "models",
 }
 
 # Listens to every button of an HTML component: data-do says what to do; data-confirm asks once more before doing it, and goes on asking

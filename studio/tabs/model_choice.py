@@ -15,6 +15,7 @@ from ..choosing import Chosen
 from ..engine import Engine
 from ..jobs import State
 from ..priors import priors_of
+from ..speeds import why_alone, why_no_lora
 from . import QUICK, controls, views
 from .finishing import offers
 
@@ -195,10 +196,15 @@ def _drawing(form: controls.Form, chosen: Chosen, given: Mapping[str, Any]) -> d
 
 def _beside(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[str, Any]) -> dict[str, Any]:
     """What is laid over the model, or beside it."""
-    told, able = _Told(form, chosen), chosen.capabilities.can("lora")
+    told, values = _Told(form, chosen), _speed(chosen, engine)
+    why = chosen.capabilities.cannot.get("lora") or why_no_lora(values)
     made: dict[str, Any] = {
         "lora": gr.Dropdown(
-            [("None", ""), *_loras(engine)], value=given["lora"] if able else "", allow_custom_value=True, **told.able("lora")
+            [("None", ""), *_loras(engine)],
+            value="" if why else given["lora"],
+            allow_custom_value=True,
+            interactive=not why,
+            info=why or told.help("lora"),
         ),
         "lora_strength": gr.Slider(value=given["lora_strength"], **told.able("lora_strength", "lora")),
     }
@@ -221,7 +227,7 @@ def _prior(told: _Told, chosen: Chosen, engine: Engine, value: str) -> gr.Dropdo
         fitting = priors_of(chosen, engine.bench.choosing)
     except StudioError:
         fitting = []
-    why = chosen.capabilities.cannot.get("composition") or ("" if fitting else NO_PRIOR)
+    why = chosen.capabilities.cannot.get("composition") or why_alone(_speed(chosen, engine)) or ("" if fitting else NO_PRIOR)
     help = why or told.help("prior_model")
     return gr.Dropdown([("None", ""), *fitting], value=value, allow_custom_value=True, interactive=not why, info=help)
 
@@ -261,6 +267,14 @@ class _Told:
             return {"interactive": False, "info": can.cannot[feature or name]}
         help = more if name in ("width", "height") else self.help(name) + more
         return {"interactive": True, "info": help}
+
+
+def _speed(chosen: Chosen, engine: Engine) -> Mapping[str, Any]:
+    """The switches of a model; none where they cannot be read, which the tab of models says."""
+    try:
+        return engine.models.speeds.values(chosen.path)
+    except StudioError:
+        return {}
 
 
 def _loras(engine: Engine) -> list[tuple[str, str]]:

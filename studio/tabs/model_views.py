@@ -11,6 +11,7 @@ from pipelines.families import FAMILIES, FEATURES
 
 from ..choosing import alone
 from ..downloads import size_text
+from ..events import FINAL, Event, Queued, Step
 from ..fetching import Fetch
 from ..models import ModelHere
 from ..settings import Settings
@@ -39,6 +40,7 @@ CAN = {
     "one_shot": "One-shot tuning",
 }
 BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
+OWN_MODEL = "The studio's own model"
 PLAIN = SpeedShown()
 ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
 
@@ -55,8 +57,24 @@ def summary(here: Sequence[ModelHere], free: int, offline: bool) -> str:
 # -- Downloads under way ------------------------------------------------------------------------------------------------
 
 
-def fetches(under_way: Sequence[Fetch]) -> str:
-    return f'<ul class="fetches" aria-label="Downloads">{"".join(map(fetch, under_way))}</ul>' if under_way else ""
+def under_way(fetches: Sequence[Fetch], measuring: Mapping[str, Event] = MappingProxyType({})) -> str:
+    """Downloads, and models whose magnitudes are measured, by their names."""
+    rows = [fetch(one) for one in fetches]
+    rows += [measured(name, event) for name, event in measuring.items() if not isinstance(event, FINAL)]
+    return f'<ul class="fetches" aria-label="Under way">{"".join(rows)}</ul>' if rows else ""
+
+
+def measured(name: str, event: Event) -> str:
+    """A measuring that runs, or waits for its turn."""
+    title = f"<b>{escape(name or OWN_MODEL)}</b> · measuring magnitudes"
+    top = f'<div class="model-top"><p>{title}</p><div class="actions">{button("Stop", "stop", job=event.job_id)}</div></div>'
+    if not isinstance(event, Step):
+        said = f"number {event.position} in the queue" if isinstance(event, Queued) else "loading the model"
+        return f'<li>{top}<p class="line">{said}</p></li>'
+    said = f"step {event.index} of {event.total}" + (f" · {seconds(event.seconds_left)} left" if event.seconds_left else "")
+    said += f" · {escape(event.note)}" if event.note else ""
+    done = event.index / event.total * 100
+    return f'<li>{top}<div class="bar"><i style="width:{done:.1f}%"></i></div><p class="line">{said}</p></li>'
 
 
 def fetch(one: Fetch) -> str:

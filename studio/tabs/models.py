@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,11 +12,15 @@ import gradio as gr
 from pipelines.catalog import DescribedLora, DescribedModel
 from pipelines.errors import StudioError
 
+from ..choosing import alone, named_by_path
 from ..engine import Engine
+from ..events import FINAL, Event, Failed
+from ..measuring import measuring_of
+from ..measuring_request import MeasuringRequest
 from ..models import ModelHere
 from ..speeds import told
 from . import ACTIONS_JS, QUICK, model_views, views
-from .speed_views import FINDING_OUT, SpeedShown, values_of
+from .speed_views import FINDING_OUT, SpeedShown, threshold_of, values_of
 from .stage_parts import BUSY_SECONDS, IDLE_SECONDS
 
 Updates = dict[Any, Any]
@@ -92,7 +97,7 @@ class Desk:
 
     def __init__(self, ui: Components, engine: Engine) -> None:
         self.ui = ui
-        self.models = engine.models
+        self.engine, self.models = engine, engine.models
         self.shown = [ui.summary, ui.under_way, ui.here, ui.catalog, ui.clock, ui.seen]
         self.actions = {
             "download": self.models.download,
@@ -100,35 +105,58 @@ class Desk:
             "again": self.models.fetching.again,
             "cancel": self.models.fetching.cancel,
             "remove": self.models.remove,
+            "stop": engine.stop,
         }
+        # What a form's button does -> what to say of it.
+        self.answering: dict[str, Callable[[str, dict[str, Any]], str]] = {"speed": self._set_speed, "measure": self._measure}
 
     def look(self, seen: dict[str, str]) -> Updates:
         """What is here now; only what changed since the last look is sent."""
+        measuring: dict[str, Event] = {}
         try:
-            told = self._told()
+            told = self._told(measuring := self._measuring())
         except StudioError as error:
             told = {"here": views.alert(str(error))}
         busy = FINDING_OUT in told["here"] or any(not fetch.error for fetch in self.models.fetching.fetches())
+        busy = busy or any(not isinstance(event, FINAL) for event in measuring.values())
         changed = {getattr(self.ui, part): text for part, text in told.items() if seen.get(part) != text}
         # It never rests: an answer that comes late would switch it off after something has begun, which then nobody would see end.
         return changed | {self.ui.seen: seen | told, self.ui.clock: gr.Timer(BUSY_SECONDS if busy else IDLE_SECONDS, active=True)}
 
-    def _told(self) -> dict[str, str]:
+    def _measuring(self) -> dict[str, Event]:
+        """Name of a model in requests -> where its newest measuring is, of the last few."""
+        found: dict[str, Event] = {}
+        for job_id in self.engine.recent_jobs("measuring", limit=4):
+            request = self.engine.request_of(job_id)
+            if isinstance(request, MeasuringRequest) and request.model not in found:
+                found[request.model] = self.engine.status(job_id)
+        return found
+
+    def _told(self, measuring: dict[str, Event]) -> dict[str, str]:
         models, fetches = self.models, self.models.fetching.fetches()
         here, busy = models.here(), [fetch.hub for fetch in fetches if not fetch.error]
         fits = {one.name: models.fits(one.about) for one in here if isinstance(one.about, DescribedLora)}
-        speeds = {one.name: self._speed(one) for one in here if isinstance(one.about, DescribedModel)}
+        names = named_by_path(here)
+        speeds = {one.name: self._speed(one, measuring.get(names[one.name])) for one in here if isinstance(one.about, DescribedModel)}
         offline = models.store.offline
         return {
             "summary": model_views.summary(here, models.free_bytes, offline),
-            "under_way": model_views.fetches(fetches),
+            "under_way": model_views.under_way(fetches, measuring),
             "here": model_views.models(here, fits, busy, speeds),
             "catalog": model_views.catalog(models.catalog, here, busy, offline),
         }
 
-    def _speed(self, one: ModelHere) -> SpeedShown:
-        open_ = self.models.settings.models_open
-        return SpeedShown(self.models.speeds.values(one.path), self.models.speed_refused(one) if open_ else None, open_)
+    def _speed(self, one: ModelHere, measuring: Event | None) -> SpeedShown:
+        open_ = self.models.settings.models_open and not alone(one)
+        values, refused = self.models.speeds.values(one.path), self.models.speed_refused(one) if open_ else None
+        under_way = measuring is not None and not isinstance(measuring, FINAL)
+        return SpeedShown(values, refused, open_, under_way, measuring.error if isinstance(measuring, Failed) else "")
+
+    def _measure(self, name: str, sent: dict[str, Any]) -> str:
+        """Queues the measuring of a model; returns what to say."""
+        model = named_by_path(self.models.here())[name]
+        self.engine.submit(measuring_of(model, threshold_of(sent), self.engine.bench))
+        return '<p class="line" role="status">Measuring is in the queue. When it is done, its cache is on.</p>'
 
     def _set_speed(self, name: str, sent: dict[str, Any]) -> str:
         """Keeps the switches of a card; returns what to say."""
@@ -139,10 +167,10 @@ class Desk:
         """A button of a model or of a download."""
         data = dict(event._data or {})
         try:
-            if data["do"] == "speed":
-                said = self._set_speed(data["model"], data.get("values") or {})
+            if answer := self.answering.get(data["do"]):
+                said = answer(data["model"], data.get("values") or {})
                 return self.look(seen) | {self.ui.note: said}
-            self.actions[data["do"]](data.get("model", ""))
+            self.actions[data["do"]](data.get("model") or data.get("job", ""))
         except StudioError as error:
             return self.look(seen) | {self.ui.note: views.alert(str(error))}
         return self.look(seen) | {self.ui.note: ""}

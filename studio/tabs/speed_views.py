@@ -11,18 +11,26 @@ from pipelines.errors import InvalidInput
 
 from ..models import ModelHere
 from ..speeds import Refused, told
-from .views import button
+from .views import alert, button
 
 LABELS = {
     "precision": ("Precision", "Of weights and computation; another one is loaded anew."),
     "weights": ("Weights", "Stored in 8 bits: half the memory, a little less exact. LoRAs need them whole."),
     "attention": ("Attention", "The kernel that computes it, by its name in diffusers."),
     "cache": ("Step cache", "Uses again what changes little from step to step: faster, not quite the same video."),
+    "offload": ("Offloading", "Weights wait in the machine's memory until they are needed: far less on the device, slower."),
 }
-OWN = {"precision": "the model's own", "weights": "whole", "attention": "torch's choice", "cache": "none"}
-NAMES = {"fp8": "fp8, layerwise", "int8": "int8, torchao", "first-block": "first block", "mag": "magnitudes", "taylor": "Taylor series"}
+OWN = {"precision": "the model's own", "weights": "whole", "attention": "torch's choice", "cache": "none", "offload": "none"}
+NAMES = {"fp8": "fp8, layerwise", "int8": "int8, torchao", "first-block": "first block", "mag": "magnitudes", "taylor": "Taylor series"} | {
+    **{"model": "parts in turn", "group": "blocks in turn"}
+}
+BOXES = {
+    "compiled": ("Compile the blocks that repeat", "Slow the first time at each size, faster after."),
+    "tiled": ("Decode in tiles", "Less memory at the end of a clip; seams are blended."),
+    "sliced": ("Decode frame by frame", "Less memory where several would be decoded at once; the same pixels."),
+}
 FINDING_OUT = "Finding out what it can have ..."
-COMPILED = "Compile the blocks that repeat"
+RATIOS = "One a step, with commas between them. Measuring makes one short clip and keeps what it found."
 THRESHOLD, PLAIN_THRESHOLD = "Threshold of the cache, 0 to 1", 0.05
 
 
@@ -34,11 +42,15 @@ class SpeedShown:
         values: the switches that are on.
         refused: what it cannot have; None while that is being found out.
         changeable: whether the page may change it.
+        measuring: whether its magnitudes are being measured, or wait for it.
+        problem: why they could not be measured.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
     refused: Refused | None = None
     changeable: bool = False
+    measuring: bool = False
+    problem: str = ""
 
 
 def chip(speed: SpeedShown) -> str:
@@ -52,25 +64,39 @@ def section(one: ModelHere, speed: SpeedShown) -> str:
         return ""
     if speed.refused is None:
         return '<details class="speed"><summary>Speed</summary><p class="line">' + FINDING_OUT + "</p></details>"
-    controls = "".join(_select(switch, speed.values, speed.refused) for switch in LABELS)
-    controls += _threshold(speed.values, speed.refused) + _compiled(speed.values, speed.refused)
+    selects = {switch: _select(switch, speed.values, speed.refused) for switch in LABELS}
+    selects["cache"] += _threshold(speed.values, speed.refused)
+    controls = "".join(selects.values()) + _ratios(one, speed)
+    controls += "".join(_box(switch, speed.values, speed.refused) for switch in BOXES)
     apply = button("Apply", "speed", model=one.name, label=f"Apply the speed of {one.title}")
     return (
         f'<details class="speed"><summary>Speed</summary><div class="speed-form" data-form role="group" aria-label="Speed of '
-        f'{escape(one.title)}">{controls}</div><div class="actions">{apply}</div>{_reasons(speed.refused)}</details>'
+        f'{escape(one.title)}">{controls}</div>{alert(speed.problem)}<div class="actions">{apply}</div>{_reasons(speed.refused)}</details>'
     )
 
 
 def values_of(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """What a card's controls send, as `Speed` takes it. Raises InvalidInput for a threshold that is no number."""
+    """What a card's controls send, as `Speed` takes it. Raises InvalidInput for a threshold or ratios that are no numbers."""
     values: dict[str, Any] = {switch: str(sent[switch]) for switch in LABELS if sent.get(switch)}
     if "cache" in values:
-        given = sent.get("threshold", PLAIN_THRESHOLD)
+        values["threshold"] = threshold_of(sent)
+    if ratios := str(sent.get("ratios") or "").replace(",", " ").split():
         try:
-            values["threshold"] = float(given)
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"The cache's threshold is {given!r}.", "Give a number from 0, which skips nothing, to 1.") from error
-    return values | ({"compiled": True} if sent.get("compiled") else {})
+            values["ratios"] = tuple(map(float, ratios))
+        except ValueError as error:
+            raise InvalidInput(
+                f"The cache's ratios are {sent['ratios']!r}.", "Give numbers, one a step, with commas between them."
+            ) from error
+    return values | {switch: True for switch in BOXES if sent.get(switch)}
+
+
+def threshold_of(sent: Mapping[str, Any]) -> float:
+    """Of the cache. Raises InvalidInput where it is no number."""
+    given = sent.get("threshold", PLAIN_THRESHOLD)
+    try:
+        return float(given)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"The cache's threshold is {given!r}.", "Give a number from 0, which skips nothing, to 1.") from error
 
 
 def _choices(switch: str) -> tuple[Any, ...]:
@@ -114,12 +140,33 @@ def _threshold(values: Mapping[str, Any], refused: Refused) -> str:
     )
 
 
-def _compiled(values: Mapping[str, Any], refused: Refused) -> str:
-    why, on = refused["compiled"].get(True, ""), bool(values.get("compiled"))
+def _ratios(one: ModelHere, speed: SpeedShown) -> str:
+    """Shown where the cache by magnitudes is chosen, by the page's style."""
+    if "mag" in (speed.refused or {}).get("cache", {}):
+        return ""
+    given = ", ".join(f"{ratio:g}" for ratio in speed.values.get("ratios", ()))
+    measured = button(
+        "Measuring ..." if speed.measuring else "Measure",
+        "measure",
+        model=one.name,
+        label=f"Measure the magnitudes of {one.title}",
+        extra="disabled" if speed.measuring else "",
+    )
+    return (
+        '<div class="ratios"><label><span>Ratios of magnitudes</span><input name="ratios" type="text" autocomplete="off" '
+        f'placeholder="not measured yet" value="{given}"><span class="line">{RATIOS}</span></label>'
+        f'<div class="actions">{measured}</div></div>'
+    )
+
+
+def _box(switch: str, values: Mapping[str, Any], refused: Refused) -> str:
+    """A switch that is on or off."""
+    title, help = BOXES[switch]
+    why, on = refused[switch].get(True, ""), bool(values.get(switch))
     disabled, checked = " disabled" if why and not on else "", " checked" if on else ""
     return (
-        f'<label class="check{" off" if disabled else ""}"><span><input name="compiled" type="checkbox"{checked}{disabled}> '
-        f'{COMPILED}</span><span class="line">{escape(why or "Slow the first time at each size, faster after.")}</span></label>'
+        f'<label class="check{" off" if disabled else ""}"><span><input name="{switch}" type="checkbox"{checked}{disabled}> '
+        f'{title}</span><span class="line">{escape(why or help)}</span></label>'
     )
 
 

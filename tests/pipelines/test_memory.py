@@ -109,6 +109,34 @@ def test_more_frames_larger_pictures_and_more_videos_need_more() -> None:
         assert need(WAN_1_3B, larger, Form("", "")).total > least
 
 
+TURNS = Form("as it is", "", offload="model")
+CHOSEN = {
+    "tiled": (Form("as it is", "", tiled=True), ["as it is", "parts in turn", "8-bit weights", "blocks in turn", "fewer frames"]),
+    "parts in turn": (TURNS, ["as it is", "decoded in tiles", "8-bit weights", "blocks in turn", "fewer frames"]),
+    "blocks in turn": (Form("as it is", "", offload="group"), ["as it is", "decoded in tiles", "fewer frames"]),
+    "8 bits": (Form("as it is", "", held=1.1), ["as it is", "decoded in tiles", "parts in turn", "blocks in turn", "fewer frames"]),
+}
+
+
+@pytest.mark.parametrize(("chosen", "titles"), CHOSEN.values(), ids=CHOSEN)
+def test_what_is_chosen_is_in_every_form_and_offered_by_none(chosen: Form, titles: list[str]) -> None:
+    found = [form for form in forms(WAN_14B, JOB, chosen=chosen) if form.bytes == 2]
+    assert [form.title for form in found] == titles
+    assert all(form.held == chosen.held and form.tiled >= chosen.tiled for form in found)
+    needs = [need(WAN_14B, JOB, form).total for form in found]
+    assert needs == sorted(needs, reverse=True)
+
+
+def test_weights_in_8_bits_by_a_switch_are_counted_so() -> None:
+    whole, small = need(WAN_14B, JOB, Form("", "")), need(WAN_14B, JOB, Form("", "", held=1.0))
+    assert whole.weights - small.weights == 14_288_500_000
+
+
+def test_decoding_frame_by_frame_needs_less_where_frames_are_decoded_together() -> None:
+    model, job = Model("stable-diffusion", (1,), 0, 0, False, 9, 0, 320, 8, FrameRule()), Job(512, 512, 16)
+    assert need(model, job, Form("", "", sliced=True)).decoding < need(model, job, Form("", "")).decoding / 8
+
+
 @pytest.mark.parametrize(("gigabytes", "title"), [(140, "as it is"), (38, "parts in turn"), (24, "8-bit weights"), (11, "blocks in turn")])
 def test_the_first_form_that_fits_is_offered(gigabytes: int, title: str) -> None:
     assert first_that_fits(WAN_14B, JOB, gigabytes * GIB).title == title

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from pipelines import families, speed
 from pipelines.caches import CACHES
 from pipelines.errors import InvalidInput
-from pipelines.forms import denoisers, possible
+from pipelines.forms import applied, denoisers, possible
 from pipelines.memory import Form
 from pipelines.speed import Speed, attentions, cannot, load, put_on
 from tests.pipelines.directories import LAYOUTS, save
@@ -139,6 +140,32 @@ def test_int8_needs_torchao_and_says_so_where_it_is_not_there(deep: Deep) -> Non
     assert torch.equal(deep.make(), deep.latents)
 
 
+# Compiled blocks as well, which takes too long to be repeated here.
+SWITCHED = [Speed(cache="first-block", threshold=0.5), Speed(weights="fp8", cache="taylor")]
+
+
+@only("Wan")
+@pytest.mark.parametrize("switched", SWITCHED, ids=lambda each: f"{each.weights} {each.cache}".strip())
+@pytest.mark.parametrize("offload", ["model", "group"])
+def test_what_waits_in_turn_gives_the_same_under_every_other_switch(deep: Deep, switched: Speed, offload: Any) -> None:
+    with put_on(deep.pipe, switched):
+        alone = deep.make()
+        with applied(deep.pipe, replace(Speed(offload=offload).form, bytes=4), "cpu"):
+            assert torch.equal(deep.make(), alone)
+        assert torch.equal(deep.make(), alone)
+    assert torch.equal(deep.make(), deep.latents)
+
+
+@only("Wan")
+def test_decoding_in_tiles_and_frame_by_frame_is_on_and_comes_off(deep: Deep) -> None:
+    vae = deep.pipe.vae
+    with put_on(deep.pipe, Speed(tiled=True)):
+        assert vae.use_tiling
+    with put_on(deep.pipe, Speed(sliced=True)):
+        assert (vae.use_tiling, vae.use_slicing) == (False, True)
+    assert (vae.use_tiling, vae.use_slicing) == (False, False)
+
+
 @only("LTX")
 def test_several_switches_go_together_and_all_come_off(deep: Deep) -> None:
     with put_on(deep.pipe, Speed(weights="fp8", attention="_native_math", cache="first-block", threshold=0.5)):
@@ -184,7 +211,13 @@ def test_precision_belongs_to_loading(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({"precision": "half"}, "'half'"), ({"cache": "tea"}, "first-block"), ({"threshold": 2}, "2"), ({"weights": "int4"}, "fp8, int8")],
+    [
+        ({"precision": "half"}, "'half'"),
+        ({"cache": "tea"}, "first-block"),
+        ({"threshold": 2}, "2"),
+        ({"weights": "int4"}, "fp8, int8"),
+        ({"offload": "all"}, "model, group"),
+    ],
 )
 def test_a_switch_that_does_not_exist_is_refused_when_it_is_set(values: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInput, match=said):

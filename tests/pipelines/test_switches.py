@@ -18,8 +18,8 @@ pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.f
 def test_a_directory_is_refused_what_its_loaded_model_is_refused(layout: str, tmp_path: Path) -> None:
     folder = save(layout, tmp_path / "model")
     model, found = families.load(folder), refused(folder, "cpu")
-    for switch in ("weights", "attention", "cache", "compiled"):
-        said = {choice: cannot(model, Speed(**{switch: choice})).get(switch, "") for choice in CHOICES[switch]}
+    for switch in set(CHOICES) - {"precision"}:
+        said = {choice: cannot(model, Speed(**{switch: choice}, ratios=(1.0,))).get(switch, "") for choice in CHOICES[switch]}
         assert found[switch] == {choice: reason for choice, reason in said.items() if reason}
 
 
@@ -27,3 +27,13 @@ def test_a_precision_is_refused_for_the_device_alone(tmp_path: Path) -> None:
     folder = save("wan", tmp_path / "model")
     assert list(refused(folder, "cpu")["precision"]) == ["float16"]
     assert refused(folder, "cuda")["precision"] == {}
+
+
+def test_offloading_is_refused_on_a_cpu_and_for_what_must_be_on_the_device_as_a_whole(tmp_path: Path) -> None:
+    folder, own = save("wan", tmp_path / "model"), save("studio", tmp_path / "own")
+    assert all("On a CPU nothing is gained" in why for why in refused(folder, "cpu")["offload"].values())
+    assert refused(folder, "cuda")["offload"] == refused(folder, "cuda")["tiled"] == refused(folder, "cuda")["sliced"] == {}
+    found = refused(own, "cuda")
+    assert all("tuned and finished with" in why for why in found["offload"].values())
+    assert found["tiled"] == {True: "Its autoencoder cannot decode in tiles."}
+    assert found["sliced"] == {True: "Its autoencoder cannot decode frame by frame."}

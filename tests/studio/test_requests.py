@@ -46,7 +46,7 @@ def test_any_visible_text_is_a_prompt(prompt: str) -> None:
     assert TextToVideoRequest(prompt=prompt).prompt == prompt
 
 
-KINDS = "Choose one of text_to_video, comparison, edits, domain_training, one_shot_tuning, reference, finishing."
+KINDS = "Choose one of text_to_video, comparison, edits, domain_training, one_shot_tuning, reference, finishing, measuring."
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prompt": ""}, "The prompt is empty. Say in a few words what the video should show."),
     ({"prompt": " \n "}, "The prompt is empty. Say in a few words what the video should show."),

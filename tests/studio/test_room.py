@@ -179,3 +179,6 @@ def test_a_gpu_with_too_little_memory_takes_turns_and_the_retry_is_cheaper_still
     assert room.notes[:2] == ["parts in turn, for want of memory", "memory ran out: made again, 8-bit weights"]
     plenty = Room(folder, model, job, need(sizes, job, Form("", "")).total, "cuda")
     assert [form.title for form in plenty.forms][:2] == ["as it is", "decoded in tiles"]
+    chosen = Room(folder, model, job, need(sizes, job, Form("", "")).total, "cuda", Form("as it is", "", offload="model", tiled=True))
+    assert [(form.title, form.offload) for form in chosen.forms][:2] == [("as it is", "model"), ("8-bit weights", "model")]
+    assert chosen.notes[0] == ""

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from pipelines.errors import InvalidInput, JobError, StorageError
+from pipelines.memory import Job
 from studio import media
-from studio.engine import Done, Engine, Failed
+from studio.engine import Done, Engine
 from studio.models import ModelHere
-from studio.speeds import Speeds, told
+from studio.residency import ModelPool
+from studio.speeds import Speeds, check_mixed, told
 from tests.pipelines.directories import save
 from tests.studio.models import events, text_request
 
@@ -78,10 +80,8 @@ def test_weights_in_8_bits_weigh_less_and_refuse_a_lora(engine: Engine, wan: Mod
     with engine.pool.borrow(wan.path) as resident:
         assert resident.model.bytes < whole
     engine.models.add_lora(lora(tmp_path / "look.safetensors"))
-    *_, last = events(engine, text_request(engine, wan.path.name, "wan", lora="look.safetensors"))
-    assert isinstance(last, Failed)
-    assert "kept in 8 bits (fp8)" in last.error
-    assert "leave the LoRA out" in last.error
+    with pytest.raises(InvalidInput, match=r"kept in 8 bits \(fp8\).*leave the LoRA out"):
+        engine.submit(text_request(engine, wan.path.name, "wan", lora="look.safetensors"))
 
 
 def test_a_model_with_a_cache_is_no_prior(engine: Engine, wan: ModelHere) -> None:
@@ -89,6 +89,50 @@ def test_a_model_with_a_cache_is_no_prior(engine: Engine, wan: ModelHere) -> Non
     own = engine.settings.model_dir
     with pytest.raises(InvalidInput, match="cannot follow the steps of another"), engine.pool.borrow_all(own, wan.path):
         pass
+
+
+def test_what_waits_beside_the_device_is_not_mixed_and_a_cache_does_not_follow_the_model_without_its_lora() -> None:
+    with pytest.raises(InvalidInput, match=r"'a' cannot be mixed.*beside the device \(blocks in turn\).*Switch that off"):
+        check_mixed(["a", "b"], [{"offload": "group"}, {}])
+    with pytest.raises(InvalidInput, match="step cache"):
+        check_mixed(["a", "a"], [CACHE, CACHE])
+    check_mixed(["a", "b"], [CACHE, {"compiled": True}])
+
+
+def test_decoding_in_tiles_is_each_job_s_told_in_its_file_and_slicing_is_not(engine: Engine, wan: ModelHere) -> None:
+    engine.models.set_speed(wan.name, {"tiled": True, "sliced": True})
+    assert media.read_metadata(clip(engine, wan))["weights"]["speed"] == "decoded in tiles"
+    with engine.pool.borrow(wan.path) as resident:
+        assert not resident.pipe.vae.use_tiling  # another model may share it
+        forms = engine.pool.room(resident, wan.path, Job(16, 16, 5)).forms
+    assert all(form.tiled and form.sliced for form in forms)
+
+
+def test_weights_in_8_bits_are_estimated_as_they_are(engine: Engine, wan: ModelHere) -> None:
+    engine.models.set_speed(wan.name, {"weights": "fp8"})
+    with engine.pool.borrow(wan.path) as resident:
+        assert 1 < resident.form.held < 4
+        assert "8-bit weights" not in [form.title for form in engine.pool.room(resident, wan.path, Job(16, 16, 5)).forms]
+
+
+def test_what_is_offloaded_waits_beside_the_device_until_it_is_not(deep: Path, tmp_path: Path) -> None:
+    import torch
+
+    from pipelines import families
+
+    speeds = Speeds(tmp_path)
+    pool = ModelPool("meta", lambda path, device: families.load(path, "cpu"), lambda device, held: 2**40, lambda: 2**40, speeds)
+    pool._places.device = "meta"  # nothing is computed: there need not be a GPU
+    speeds.put(deep, {"offload": "model"})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("studio.residency.resolve_device", lambda device: "meta")
+        with pool.borrow(deep) as resident:
+            assert resident.model.waiting
+            assert resident.pipe.denoiser.device == torch.device("cpu")
+        speeds.put(deep, {})
+        with pool.borrow(deep) as resident:
+            assert not resident.model.waiting
+    assert pool.loads == 2
 
 
 def test_a_switch_that_the_model_cannot_have_is_refused_with_its_reason_and_not_kept(engine: Engine, wan: ModelHere) -> None:
@@ -127,6 +171,7 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, text: str) -> None:
 def test_all_switches_are_told_in_words() -> None:
     from pipelines.speed import Speed
 
-    speed = Speed(precision="bfloat16", weights="fp8", attention="native", cache="taylor", compiled=True)
-    assert told(dataclasses.asdict(speed)) == "bfloat16, weights fp8, attention native, cache taylor at 0.05, compiled"
+    speed = Speed(precision="bfloat16", weights="fp8", attention="native", cache="taylor", compiled=True, tiled=True, offload="group")
+    said = "bfloat16, weights fp8, attention native, cache taylor at 0.05, compiled, decoded in tiles, blocks in turn"
+    assert told(dataclasses.asdict(speed)) == said
     assert told({}) == ""

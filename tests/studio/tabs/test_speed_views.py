@@ -56,8 +56,12 @@ def test_a_card_says_which_switches_are_on_and_offers_none_where_models_are_fixe
 
 
 def test_the_values_of_a_form_are_fields_of_a_speed() -> None:
-    sent = {"precision": "bfloat16", "weights": "", "cache": "taylor", "threshold": "0.2", "compiled": True}
+    sent = {"precision": "bfloat16", "weights": "", "cache": "taylor", "threshold": "0.2", "compiled": True, "sliced": False}
     assert speed_views.values_of(sent) == {"precision": "bfloat16", "cache": "taylor", "threshold": 0.2, "compiled": True}
+    given = speed_views.values_of({"offload": "group", "tiled": True, "ratios": "1, 1.02"})
+    assert given == {"offload": "group", "tiled": True, "ratios": (1.0, 1.02)}
+    with pytest.raises(InvalidInput, match="'1, many'"):
+        speed_views.values_of({"ratios": "1, many"})
     assert speed_views.values_of({"threshold": "0.2", "compiled": False}) == {}
     with pytest.raises(InvalidInput, match="'much'"):
         speed_views.values_of({"cache": "taylor", "threshold": "much"})
