@@ -40,13 +40,15 @@ def build(engine: Engine) -> gr.Blocks:
                 past = gallery.render(gallery_tab, tabs, errand)
             with gr.Tab("Models", id="models") as models_tab:
                 shelf = models.render(models_tab, engine.settings.models_open)
-        text_to_video.listen(making, engine, page)
-        reference.listen(referring, engine, page)
-        prior_strength.listen(comparing, engine, page, making.fields["domain_model"])
+        desks = (
+            text_to_video.listen(making, engine, page),
+            reference.listen(referring, engine, page),
+            prior_strength.listen(comparing, engine, page, making.fields["domain_model"]),
+        )
         one_shot.listen(editing, engine, page, chooser)
         gallery.listen(past, engine)
         models.listen(shelf, engine)
-        model_choice.listen(header, engine, page, HEADER_SECONDS)
+        model_choice.listen(header, engine, page, HEADER_SECONDS, desks)
     return page
 
 

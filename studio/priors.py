@@ -81,7 +81,7 @@ def why_not(prior: Chosen, adapter: Chosen) -> str:
 
 
 def priors_of(adapter: Chosen, choosing: Choosing) -> list[tuple[str, str]]:
-    """(title, name) of the models here that can be the prior of another; of itself where it takes a LoRA."""
+    """(title, name) of the models here that can be the prior of another; of itself where there is a LoRA to take off."""
     found = []
     for title, name in choosing.models_here():
         try:
@@ -89,7 +89,7 @@ def priors_of(adapter: Chosen, choosing: Choosing) -> list[tuple[str, str]]:
         except StudioError:
             continue  # what cannot be used says so in the tab of models
         if one.path == adapter.path:
-            if adapter.capabilities.can("lora") and not why_not(one, adapter):
+            if adapter.capabilities.can("lora") and choosing.loras_here() and not why_not(one, adapter):
                 found.append((f"{title}, without its LoRA", name))
         elif not why_not(one, adapter):
             found.append((title, name or one.path.name))  # where "" means none, the studio's own is called by its folder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,9 @@ FOLLOWS = (
     *("frames", "fps", "steps", "guidance_scale", "negative_prompt", "sampler", "noise_kind", "noise_alpha"),
     *("width", "height", "lora", "lora_strength", "domain_model", "prior_model", "reference_strength", "longer", "steadier", "sharper"),
 )
+BESIDE = ("lora", "prior_model")  # whose choices are other models and LoRAs
 Updates = dict[Any, Any]
+Offered = tuple[list[tuple[str, str]], list[tuple[str, str]], int]
 
 
 # -- The header ---------------------------------------------------------------------------------------------------------
@@ -33,7 +35,7 @@ Updates = dict[Any, Any]
 
 @dataclass(frozen=True)
 class Header:
-    """Its parts. `offered` are the models that the dropdown has."""
+    """Its parts. `offered` is what decides what can be chosen: the models and LoRAs that are here, and when their switches were chosen."""
 
     model: gr.Dropdown
     line: gr.HTML
@@ -42,12 +44,12 @@ class Header:
 
 def render(engine: Engine) -> Header:
     """Builds the header, in reading order."""
-    offered = models_here(engine)
+    offered = _offered(engine)
     with gr.Row(elem_id="header-row"):
         gr.HTML("<h1>Prior Studio</h1>", elem_id="brand", apply_default_css=False)
         # Takes any name, so that a clip of a model that is gone is refused by the engine, in words.
         model = gr.Dropdown(
-            offered,
+            offered[0],
             value="",
             label="Model",
             show_label=False,
@@ -61,17 +63,25 @@ def render(engine: Engine) -> Header:
     return Header(model, line, gr.State(offered))
 
 
-def listen(header: Header, engine: Engine, page: gr.Blocks, seconds: float) -> None:
-    """Keeps the header as things are now; the dropdown is only touched when there are other models."""
+def listen(header: Header, engine: Engine, page: gr.Blocks, seconds: float, desks: Sequence[FollowsModel]) -> None:
+    """Keeps the header as things are now, and what the desks offer beside its model; both are only touched when there is something new."""
 
-    def look(offered: list[tuple[str, str]]) -> Updates:
-        now = models_here(engine)
-        changed = {header.model: gr.Dropdown(now), header.offered: now} if now != offered else {}
-        return {header.line: header_line(engine)} | changed
+    def look(offered: Offered, model: str | None) -> Updates:
+        now = _offered(engine)
+        if now == offered:
+            return {header.line: header_line(engine)}
+        changed: Updates = {header.line: header_line(engine), header.model: gr.Dropdown(now[0]), header.offered: now}
+        for desk in desks:
+            changed |= desk.offered_beside(model or "")
+        return changed
 
-    everything = [header.line, header.model, header.offered]
-    gr.Timer(seconds).tick(look, [header.offered], everything, trigger_mode="once", **QUICK)
-    page.load(look, [header.offered], everything, **QUICK)
+    shown = [header.line, header.model, header.offered, *(control for desk in desks for control in desk.beside_model)]
+    gr.Timer(seconds).tick(look, [header.offered, header.model], shown, trigger_mode="once", **QUICK)
+    page.load(look, [header.offered, header.model], shown, **QUICK)
+
+
+def _offered(engine: Engine) -> Offered:
+    return models_here(engine), _loras(engine), engine.models.speeds.chosen_at()
 
 
 def models_here(engine: Engine) -> list[tuple[str, str]]:
@@ -136,6 +146,20 @@ class FollowsModel:
         followed = follow(self.form, self.fields, chosen, self.engine, values)
         return updates | followed | {ui.about_model: note(chosen, self.kind)}
 
+    @property
+    def beside_model(self) -> list[Any]:
+        """The controls whose choices are other models and LoRAs."""
+        return [self.fields[name] for name in BESIDE if name in self.fields]
+
+    def offered_beside(self, model: str) -> Updates:
+        """What can be chosen beside a model, of what is here now; what is chosen stays."""
+        chosen = self._chosen(model)
+        if chosen is None:
+            return {}
+        made = {"lora": _lora, "prior_model": _prior}
+        told = _Told(self.form, chosen)
+        return {self.fields[name]: gr.Dropdown(**made[name](told, chosen, self.engine)) for name in BESIDE if name in self.fields}
+
     def _chosen(self, model: str) -> Chosen | None:
         """What is known of a model; None where it is not here, which a run says in words."""
         try:
@@ -196,16 +220,10 @@ def _drawing(form: controls.Form, chosen: Chosen, given: Mapping[str, Any]) -> d
 
 def _beside(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[str, Any]) -> dict[str, Any]:
     """What is laid over the model, or beside it."""
-    told, values = _Told(form, chosen), _speed(chosen, engine)
-    why = chosen.capabilities.cannot.get("lora") or why_no_lora(values)
+    told = _Told(form, chosen)
+    able = _lora(told, chosen, engine)
     made: dict[str, Any] = {
-        "lora": gr.Dropdown(
-            [("None", ""), *_loras(engine)],
-            value="" if why else given["lora"],
-            allow_custom_value=True,
-            interactive=not why,
-            info=why or told.help("lora"),
-        ),
+        "lora": gr.Dropdown(value=given["lora"] if able["interactive"] else "", allow_custom_value=True, **able),
         "lora_strength": gr.Slider(value=given["lora_strength"], **told.able("lora_strength", "lora")),
     }
     if "domain_model" in form.names:
@@ -217,19 +235,24 @@ def _beside(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[
             info=told.help("domain_model") if chosen.own else DOMAINS_ARE_OWN,
         )
     if "prior_model" in form.names:
-        made["prior_model"] = _prior(told, chosen, engine, given["prior_model"])
+        made["prior_model"] = gr.Dropdown(value=given["prior_model"], allow_custom_value=True, **_prior(told, chosen, engine))
     return made
 
 
-def _prior(told: _Told, chosen: Chosen, engine: Engine, value: str) -> gr.Dropdown:
+def _lora(told: _Told, chosen: Chosen, engine: Engine) -> dict[str, Any]:
+    """The LoRAs that are here, or why the chosen model takes none."""
+    why = chosen.capabilities.cannot.get("lora") or why_no_lora(_speed(chosen, engine))
+    return {"choices": [("None", ""), *_loras(engine)], "interactive": not why, "info": why or told.help("lora")}
+
+
+def _prior(told: _Told, chosen: Chosen, engine: Engine) -> dict[str, Any]:
     """The models here that can be the prior of the chosen one, or why none can."""
     try:
         fitting = priors_of(chosen, engine.bench.choosing)
     except StudioError:
         fitting = []
     why = chosen.capabilities.cannot.get("composition") or why_alone(_speed(chosen, engine)) or ("" if fitting else NO_PRIOR)
-    help = why or told.help("prior_model")
-    return gr.Dropdown([("None", ""), *fitting], value=value, allow_custom_value=True, interactive=not why, info=help)
+    return {"choices": [("None", ""), *fitting], "interactive": not why, "info": why or told.help("prior_model")}
 
 
 def _finishing(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
+from safetensors.torch import load_file, save_file
 
 from studio.engine import Engine
 from studio.settings import Settings
@@ -32,6 +34,15 @@ def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: 
     settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
     with serving(settings, 0.02) as served:
         yield served
+
+
+def other_weights(folder: Path, name: str) -> Path:
+    """The same model with a denoiser that learned something else."""
+    copy = folder.with_name(name)
+    shutil.copytree(folder, copy)
+    for file in (copy / "transformer").glob("*.safetensors"):
+        save_file({key: 1.1 * value for key, value in load_file(file).items()}, file, {"format": "pt"})
+    return copy
 
 
 def choose(page: Page, title: str) -> None:
@@ -95,3 +106,31 @@ def test_a_clip_s_settings_bring_its_model_back_in_both_tabs(page: Page, studio:
     page.reload()
     expect(page.locator("#model input")).to_have_value("tiny-wan")
     expect(field(page, "frames").locator("input").first).to_have_value("5")
+
+
+def test_a_model_that_came_while_the_page_is_open_can_be_the_prior(page: Page, studio: tuple[str, Engine], folder: Path) -> None:
+    choose(page, "tiny-wan")
+    page.get_by_role("tab", name="Prior strength").click()
+    prior = page.locator("#wall-prior_model input")
+    expect(page.locator("#wall-prior_model")).to_contain_text("No other model that is here shares its latents.")
+    studio[1].models.add(str(other_weights(folder, "tiny-prior")))
+    expect(prior).to_be_enabled()
+    prior.click()
+    page.get_by_role("option", name="tiny-prior", exact=True).click()
+
+    # Strengths are compared, from the model alone to the prior alone.
+    expect(page.locator("#columns-field input")).to_have_value("Prior strength")
+    page.locator("#columns-values textarea").fill("0.5")
+    for name, value in {"frames": "5", "steps": "2"}.items():
+        box = page.locator(f"#wall-{name} input").first
+        box.fill(value)
+        box.press("Tab")
+    page.get_by_role("button", name="Sampler and output").click()
+    for name in ("width", "height"):
+        page.locator(f"#wall-{name} input").fill("16")
+    page.locator("#wall-prompt textarea").fill("a red ball moving left")
+    page.locator("#wall-prompt textarea").press("Control+Enter")
+    expect(page.locator('#wall .wall-cell[data-state="ready"]')).to_have_count(3, timeout=SLOW)
+    for head in ("adapter alone", "0.5", "prior alone"):
+        expect(page.locator("#wall")).to_contain_text(head)
+    expect(page.locator("#wall-under .caption")).to_contain_text("prior tiny-prior")
