@@ -14,6 +14,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ def applied(model: Any, form: Form, device: str | torch.device | None = None) ->
             stack.enter_context(_parts_in_turn(pipe, target))
         elif form.offload == "group":
             stack.enter_context(_blocks_in_turn(model, target))
-        else:
+        elif not _whole_on(pipe, target):
             _bring(pipe, target)
         yield
 
@@ -194,6 +195,13 @@ def in_eight_bits(network: Any) -> Iterator[None]:
 
 
 # -- coming and going -----------------------------------------------------------------------------------------------------
+
+
+def _whole_on(pipe: Any, device: torch.device) -> bool:
+    """Whether every part is on the device, and no hook takes it elsewhere. To look is quicker than to bring what is there."""
+    parts = [part for part in pipe.components.values() if isinstance(part, nn.Module)]
+    tensors = (tensor for part in parts for tensor in chain(part.parameters(), part.buffers()))
+    return all(tensor.device == device for tensor in tensors) and not any(hasattr(m, "_hf_hook") for part in parts for m in part.modules())
 
 
 def _bring(pipe: Any, device: str | torch.device) -> None:

@@ -23,9 +23,9 @@ import pipelines
 from pipelines.checkpoints import read_defaults
 from pipelines.errors import StorageError
 
-from . import media
 from .events import StageStep
 from .making import Bench, Making, versions
+from .previews import Previews
 from .stages import ORDER, Stored, key_of, pixels_hash
 
 if TYPE_CHECKING:
@@ -119,14 +119,15 @@ class Chain:
     def _make(self, stage: Planned, key: str, later: Sequence[Planned]) -> bool:
         ticker = Ticker(self, stage, sum(each.cost for each in later))
         before = [self._pixels(name) for name in stage.after]
-        ticker.tell(None)
-        frames = stage.make(np.concatenate(before) if before else np.empty(0, np.uint8), ticker)
+        ticker.tell()
+        with ticker.previews:
+            frames = stage.make(np.concatenate(before) if before else np.empty(0, np.uint8), ticker)
         if ticker.stopped:
             return False
         self.seconds, self.cost = self.seconds + ticker.seconds, self.cost + stage.cost
         self._put(stage.name, self.stages.keep(key, frames, stage.fps, ticker.seconds, self._needed()), False)
         self.frames = {stage.name: frames}  # of the others there may be too many to hold
-        ticker.tell(None)
+        ticker.tell()
         return True
 
     def _key(self, stage: Planned) -> str:
@@ -171,7 +172,7 @@ class Ticker:
     def __init__(self, chain: Chain, stage: Planned, later: float) -> None:
         self.chain, self.stage, self.later = chain, stage, later
         self.done, self.stopped = 0, False
-        self.preview: Path | None = None
+        self.previews = Previews(chain.making, chain.bench.tell)
         self.started = time.monotonic()
 
     @property
@@ -180,31 +181,31 @@ class Ticker:
         return time.monotonic() - self.started
 
     def __call__(self, pipe: Any, index: int, timestep: int, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        settings = self.chain.making.settings
-        shown = (self.done + 1) % settings.preview_every == 0 and self.done + 1 < self.stage.steps and "denoised" in tensors
-        if not self.tick(self._preview(pipe, tensors["denoised"]) if shown else None):
+        if self.done + 1 < self.stage.steps and "denoised" in tensors:
+            self.previews.offer(pipe, tensors["denoised"], self.stage.fps, self.stage.name, self.done + 1)
+        if not self.tick():
             pipe._interrupt = True
         return {}
 
-    def tick(self, preview: Path | None = None) -> bool:
+    def tick(self) -> bool:
         """A step is done; False when the stage shall stop."""
         self.done += 1
         self.stopped = self.stopped or self.chain.making.stop.is_set()
         if not self.stopped:
-            self.tell(preview)
+            self.tell()
         return not self.stopped
 
-    def tell(self, preview: Path | None) -> None:
+    def tell(self) -> None:
         """How far it is, with the newest preview."""
-        self.preview = preview or self.preview
         made = tuple(stored.shown(name, cached) for name, (stored, cached) in self.chain.made.items())
         finished = any(each.name == self.stage.name for each in made)
-        self.chain.bench.tell(
+        tell = self.chain.bench.tell if finished else self.previews.tell
+        tell(
             StageStep(
                 self.chain.making.job_id,
                 self.stage.steps if finished else min(self.done, self.stage.steps),
                 self.stage.steps,
-                None if finished else self.preview,
+                None,
                 self._seconds_left(finished),
                 self.chain.seed,
                 stage=self.stage.name,
@@ -217,10 +218,3 @@ class Ticker:
         cost = self.chain.cost + (0.0 if finished else share * self.stage.cost)
         seconds = self.chain.seconds + (0.0 if finished else self.seconds)
         return seconds / cost * ((1 - share) * self.stage.cost + self.later) if cost else None
-
-    def _preview(self, pipe: Any, denoised: torch.Tensor) -> Path:
-        making = self.chain.making
-        frames = media.glimpse(pipe, denoised)
-        path = making.previews / f"{making.job_id}-{self.stage.name}-{self.done:04}.webp"
-        media.write_preview(frames, self.stage.fps, path)
-        return path

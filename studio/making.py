@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -108,4 +109,7 @@ def fingerprint(weights: Mapping[str, str]) -> str:
 
 def versions() -> dict[str, str]:
     """Of everything that decides how a video looks."""
-    return {"prior-studio": __version__, **{name: version(name) for name in ("torch", "diffusers", "transformers")}}
+    return {"prior-studio": __version__, **{name: _version(name) for name in ("torch", "diffusers", "transformers")}}
+
+
+_version = cache(version)  # is read from files

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,7 +37,7 @@ def enlarge(frames: np.ndarray) -> np.ndarray:
     factor = max(1, SHOWN_SIDE // max(height, width))
     if height * factor % 2 or width * factor % 2:
         factor *= 2
-    return frames.repeat(factor, axis=1).repeat(factor, axis=2)
+    return frames.repeat(factor, axis=2).repeat(factor, axis=1)  # whole rows are copied last, which is quicker
 
 
 def write_mp4(frames: np.ndarray, fps: float, path: Path, request: str, provenance: Mapping[str, Any]) -> None:
@@ -149,9 +150,9 @@ def write_preview(frames: np.ndarray, fps: float, path: Path) -> None:
     """A small looping WebP of frames uint8 (f, h, w, 3), at their own size: quick to write, quick to send."""
     images = [Image.fromarray(frame) for frame in frames]
     with _whole(path) as unfinished:
-        images[0].save(
-            unfinished, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, quality=70, method=0
-        )
+        # Each frame as a change of the one before (`kmin`): no second try as a whole one.
+        options: dict[str, Any] = {"quality": 70, "method": 0, "kmin": len(images), "kmax": len(images) + 1}
+        images[0].save(unfinished, "WEBP", save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, **options)
 
 
 def write_picture(pixels: np.ndarray, path: Path) -> None:
@@ -187,11 +188,15 @@ def to_uint8(frames: np.ndarray) -> np.ndarray:
 
 
 def glimpse(pipe: Any, denoised: Any) -> np.ndarray:
-    """What a preview shows of latents (1, c, f, h, w), uint8 (f, h, w, 3): all frames, or the few that a large model's decoder gives at
-    once; of large frames, every second or fourth pixel."""
-    frames = to_uint8((pipe.preview if hasattr(pipe, "preview") else pipe.decode_latents)(denoised)[0])
+    """What a preview shows of latents (1, c, f, h, w), float32 (f, h, w, 3) in [0, 1]: all frames, or the few that a large model's decoder
+    gives at once."""
+    return (pipe.preview if hasattr(pipe, "preview") else pipe.decode_latents)(denoised)[0]
+
+
+def thinned(frames: np.ndarray) -> np.ndarray:
+    """Frames float (f, h, w, 3) in [0, 1] as a preview has them, uint8: of large ones, every second or fourth pixel."""
     stride = max(1, max(frames.shape[1:3]) // PREVIEW_SIDE)
-    return np.ascontiguousarray(frames[:, ::stride, ::stride])
+    return to_uint8(frames[:, ::stride, ::stride])
 
 
 def check_folder(folder: Path) -> None:
@@ -226,13 +231,19 @@ def _whole(path: Path) -> Iterator[Path]:
 
 
 def ffmpeg(arguments: list[str], input: bytes = b"", seconds: float | None = None) -> bytes:
-    """Runs ffmpeg, at most so many seconds; raises OSError with the last line it said."""
+    """Runs ffmpeg, at most so many seconds; returns what it wrote out where it was given nothing. Raises OSError with the last line it
+    said."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-loglevel", "error", "-y", *arguments]
-    try:
-        run = subprocess.run(command, input=input, capture_output=True, timeout=seconds)
-    except subprocess.TimeoutExpired as error:
-        raise OSError(f"it took longer than {seconds:.0f} seconds") from error
-    if run.returncode:
-        said = run.stderr.decode(errors="replace").strip().splitlines()
-        raise OSError(said[-1] if said else f"ffmpeg ended with {run.returncode}")
-    return run.stdout
+    # Where the input is the only pipe, it goes there at once; beside others, in pieces of 4 kB.
+    stdin: dict[str, Any] = {"input": input} if input else {"stdin": subprocess.DEVNULL}
+    stdout = subprocess.DEVNULL if input else subprocess.PIPE
+    with tempfile.TemporaryFile() as complaints:
+        try:
+            run = subprocess.run(command, stdout=stdout, stderr=complaints, timeout=seconds, **stdin)
+        except subprocess.TimeoutExpired as error:
+            raise OSError(f"it took longer than {seconds:.0f} seconds") from error
+        if run.returncode:
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace").strip().splitlines()
+            raise OSError(said[-1] if said else f"ffmpeg ended with {run.returncode}")
+    return run.stdout or b""

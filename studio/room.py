@@ -58,10 +58,11 @@ class Room:
         self.model, self.device = model, device_of(model, device)
         sizes, half = model_of(path), denoisers(model)[0].dtype.itemsize == 2
         # Fewer frames are offered in words, where nothing else fits: nobody's video is made shorter unasked.
-        offered = [form for form in forms(sizes, job, half, chosen) if not form.frames and not possible(model, form)]
+        offered = [form for form in forms(sizes, job, half, chosen) if not form.frames]
         host: int | None = psutil.virtual_memory().available
         if self.device.type == "cpu":  # where all parts are in the machine's own memory, whatever their turn
             offered, host = [form for form in offered if form.offload == "none"], None
+        offered = [form for form in offered if not possible(model, form)]  # asked last: it walks through the whole model
         first = first_that_fits(sizes, job, available, half, host, offered)
         self.forms = offered[offered.index(first) :]
         self.notes = [""] if first is offered[0] else [f"{first.title}, for want of memory"]

@@ -32,7 +32,7 @@ class Settings(BaseModel):
     database_url: str = Field("", description="SQLAlchemy address of the queue and history; SQLite in the data folder if empty.")
     clip_dir: Path | None = Field(None, description="Folder of a CLIP checkpoint; with one, walls also read how well clips fit their text.")
     share: bool = Field(False, description="Also open a public address through Gradio.")
-    preview_every: int = Field(2, ge=1, description="Steps between two live previews.")
+    preview_every: float = Field(0.5, ge=0, description="Seconds between two live previews, at least; 0 shows every step and waits for it.")
     max_queue: int = Field(100, ge=1, description="Most jobs that may wait.")
     models: str = Field(
         "auto",

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.memory import Job
@@ -24,6 +23,7 @@ from .events import Step
 from .history import ClipRecord
 from .loras import lora_weights, with_lora_of
 from .making import Bench, Making, Tell, fingerprint, versions
+from .previews import Previews
 from .requests import ClipRequest, TextToVideoRequest
 from .speeds import check_mixed
 
@@ -126,10 +126,11 @@ class ClipMaker:
 
         def frames_of(note: str) -> Any:
             said[0] = note
-            progress = Progress(self.making, requests, index, tell or self.bench.tell, note)
-            if request.tuned_model:
-                return editing.generate(request, self.resident, self.bench, progress)
-            return generate(self.resident.pipe, request, progress, self.chosen, beside)
+            with Previews(self.making, tell or self.bench.tell) as previews:
+                progress = Progress(self.making, requests, index, previews, note)
+                if request.tuned_model:
+                    return editing.generate(request, self.resident, self.bench, progress)
+                return generate(self.resident.pipe, request, progress, self.chosen, beside)
 
         # Before the model takes a cheaper form: in eight bits it would take no LoRA.
         with with_lora_of(request, self.resident, self.chosen, self.bench):
@@ -197,19 +198,18 @@ class Progress:
         making: the job.
         requests: all videos that are to be made.
         index: the one that is made now.
-        tell: takes events.
+        previews: takes the steps, and shows some.
         note: of what was done for want of memory.
     """
 
-    def __init__(self, making: Making, requests: Sequence[TextToVideoRequest], index: int, tell: Tell, note: str = "") -> None:
+    def __init__(self, making: Making, requests: Sequence[TextToVideoRequest], index: int, previews: Previews, note: str = "") -> None:
         self.making = making
         self.note = note
         self.request = requests[index]
         self.index = index
         self.count = len(requests)
         self.later = sum(work(request) for request in requests[index + 1 :]) / work(self.request) * self.request.steps
-        self.tell = tell
-        self.preview: Path | None = None
+        self.previews = previews
         self.started = time.monotonic()
 
     def __call__(self, pipe: Any, index: int, timestep: int, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -217,19 +217,13 @@ class Progress:
             pipe._interrupt = True
             return {}
         request, step = self.request, index + 1
-        if step % self.making.settings.preview_every == 0 and step < request.steps:
-            self.preview = self._preview(pipe, tensors["denoised"], step)
+        if step < request.steps:
+            self.previews.offer(pipe, tensors["denoised"], request.fps, f"{self.index}-{request.seed}", step)
         step_seconds = (time.monotonic() - self.started) / step
         seconds_left = step_seconds * (request.steps - step + self.later)
         which = (request.seed, self.index + 1, self.count)
-        self.tell(Step(self.making.job_id, step, request.steps, self.preview, seconds_left, *which, note=self.note))
+        self.previews.tell(Step(self.making.job_id, step, request.steps, None, seconds_left, *which, note=self.note))
         return {}
-
-    def _preview(self, pipe: Any, denoised: torch.Tensor, step: int) -> Path:
-        frames = media.glimpse(pipe, denoised)
-        path = self.making.previews / f"{self.making.job_id}-{self.index}-{self.request.seed}-{step:03}.webp"
-        media.write_preview(frames, self.request.fps, path)
-        return path
 
 
 def work(request: TextToVideoRequest) -> float:

@@ -29,7 +29,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def settings(tmp_path: Path, tiny_model: Path) -> Settings:
     """Settings of a studio of its own, on the tiny model, on the CPU."""
-    return Settings(data_dir=tmp_path / "outputs", model_dir=tiny_model, device="cpu", preview_every=1, warm_up=False)
+    return Settings(data_dir=tmp_path / "outputs", model_dir=tiny_model, device="cpu", preview_every=0, warm_up=False)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ CLIP = TextToVideoRequest(prompt=PROMPT, frames=4, fps=6, steps=2, seed=7)
 
 
 def engine_of(folder: Path, model: Path) -> Engine:
-    engine = Engine(Settings(data_dir=folder, model_dir=model, device="cpu", preview_every=1, warm_up=False))
+    engine = Engine(Settings(data_dir=folder, model_dir=model, device="cpu", preview_every=0, warm_up=False))
     engine.start()
     return engine
 

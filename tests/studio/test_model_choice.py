@@ -36,7 +36,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def studio(folders: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Engine]:
     data = tmp_path_factory.mktemp("studio") / "outputs"
-    engine = Engine(Settings(data_dir=data, model_dir=tiny_model, device="cpu", preview_every=1, warm_up=False))
+    engine = Engine(Settings(data_dir=data, model_dir=tiny_model, device="cpu", preview_every=0, warm_up=False))
     for name in ("wan", "animated", "other/wan"):
         engine.models.add(str(folders / name))
     engine.start()

@@ -29,7 +29,7 @@ def studio(layout: str, tmp_path_factory: pytest.TempPathFactory, tiny_model: Pa
     """A studio that has the directory."""
     folder = save(layout, tmp_path_factory.mktemp("here") / "added")
     data = tmp_path_factory.mktemp("studio") / "outputs"
-    engine = Engine(Settings(data_dir=data, model_dir=tiny_model, device="cpu", preview_every=1, warm_up=False))
+    engine = Engine(Settings(data_dir=data, model_dir=tiny_model, device="cpu", preview_every=0, warm_up=False))
     engine.models.add(str(folder))
     engine.start()
     yield engine

@@ -61,7 +61,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def studio(folders: Path, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Engine]:
     data = tmp_path_factory.mktemp("studio") / "outputs"
-    engine = Engine(Settings(data_dir=data, model_dir=tiny_model, device="cpu", preview_every=1, warm_up=False))
+    engine = Engine(Settings(data_dir=data, model_dir=tiny_model, device="cpu", preview_every=0, warm_up=False))
     for folder in sorted(folders.iterdir()):
         engine.models.add(str(folder))
     engine.models.add_lora(lora(data.parent / LORA))

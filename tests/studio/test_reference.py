@@ -25,7 +25,7 @@ CHAIN = SHORT.model_copy(update={"longer": 2, "smoother": 2, "smoother_way": "op
 def studio(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Engine]:
     """One engine for the tests that leave it as it is: their requests have seeds of their own."""
     engine = Engine(
-        Settings(data_dir=tmp_path_factory.mktemp("studio"), model_dir=tiny_model, device="cpu", preview_every=1, warm_up=False)
+        Settings(data_dir=tmp_path_factory.mktemp("studio"), model_dir=tiny_model, device="cpu", preview_every=0, warm_up=False)
     )
     engine.start()
     yield engine

@@ -41,7 +41,7 @@ def test_the_database_lies_in_the_data_folder_unless_told_otherwise() -> None:
     assert Settings(database_url="sqlite://").database == "sqlite://"
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--port", "0"), ("--port", "many"), ("--device", "abacus"), ("--preview-every", "0")])
+@pytest.mark.parametrize(("flag", "value"), [("--port", "0"), ("--port", "many"), ("--device", "abacus"), ("--preview-every", "-1")])
 def test_a_bad_value_is_named(flag: str, value: str) -> None:
     with pytest.raises(InvalidInput, match=f"{value}"):
         Settings.load([flag, value], {})
