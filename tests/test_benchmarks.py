@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pipelines import speed
+from studio.requests import TextToVideoRequest
 from tests.benchmarks import full_size, gpu, overhead, studio
 
 # Said by diffusers and transformers while such a pipeline is imported, built or run.
@@ -37,10 +38,14 @@ def test_full_models_have_the_size_of_their_names(build: Callable[..., full_size
 
 
 def test_the_overhead_is_measured_by_turns_and_a_second_run_loads_nothing(tiny_model: Path) -> None:
-    measured = overhead.measure(tiny_model, "cpu", steps=2, runs=1)
+    request = TextToVideoRequest(prompt="a red ball", steps=2)
+    measured = overhead.measure(tiny_model, request, "cpu", threads=torch.get_num_threads(), runs=1)
+    ((alone, through),) = measured.pairs
     assert measured.loads == 0
-    assert min(measured.alone, measured.through, measured.quiet) > 0
-    assert "models loaded after the first run     0" in measured.lines
+    assert alone.passed > 0
+    assert not any(alone.parts.values())
+    assert all(through.parts[part] > 0 for part in overhead.PARTS)
+    assert measured.lines[-1] == "models loaded after the first run: 0"
 
 
 def test_a_clip_s_seconds_through_the_studio_and_alone_are_measured(tiny_model: Path) -> None:
