@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from ..requests import SEEDS, ClipRequest, FinishingRequest, Request, TextToVide
 from . import PLACES, QUICK, Errand, controls, finishing, stage_views, views
 from .errands import FINISHING, clip_request, elsewhere
 from .model_choice import FollowsModel
-from .stage_parts import Components, Focus, Updates, run_buttons
+from .stage_parts import BUSY_SECONDS, Components, Focus, Updates, run_buttons
 
 RECENT = 10
 
@@ -79,7 +80,7 @@ class StageDesk(FollowsModel, ABC):
         for press in (ui.run, ui.another):
             press.click(self.run, [*view, *self.modes.values(), *values], everything, **pressed)
         ui.stop.click(self.stop, view, everything, **pressed)
-        ui.clock.tick(self.look, view, self.shown, **pressed)
+        ui.clock.tick(self.look_again, view, self.shown, **pressed)
         for html in self.clicked:
             html.click(self.act, view, everything, **pressed)
         ui.changed.click(self.reset, [ui.fields["model"]], values, **pressed)
@@ -196,6 +197,13 @@ class StageDesk(FollowsModel, ABC):
         return request.kind == self.kind and not (isinstance(request, TextToVideoRequest) and request.tuned_model)
 
     # -- Looking ------------------------------------------------------------------------------------------------------------
+
+    def look_again(self, focus: Focus, seen: dict[str, Any]) -> Updates:
+        """By the clock. A look just before the end waits for it, so that nobody waits for the next look."""
+        event = self._status(focus.job)
+        if isinstance(event, Step) and event.seconds_left is not None and event.seconds_left < BUSY_SECONDS:
+            deque(self.engine.watch(event.job_id, timeout=BUSY_SECONDS / 2), maxlen=0)  # no longer: this tick is to be over at the next
+        return self.look(focus, seen)
 
     def look(self, focus: Focus, seen: dict[str, Any]) -> Updates:
         """The stage, queue and buttons as they are now; only what changed since the last look is sent."""
