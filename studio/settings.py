@@ -40,6 +40,9 @@ class Settings(BaseModel):
         description="Whether the page may download, add and delete models: open, fixed, or auto, which is fixed where strangers come.",
     )
     gpu_seconds: int = Field(120, ge=10, le=3600, description="Most seconds that a job may ask for where a GPU is lent (ZeroGPU).")
+    gpu_size: str = Field(
+        "large", pattern=r"^(large|xlarge)$", description="Of the GPU that is lent (ZeroGPU): large, or xlarge for twice the price in time."
+    )
     offline: bool = Field(False, description="Ask the Hub for nothing; models that are here already can be used.")
     warm_up: bool = Field(True, description="Load the model once the page is up, before the first job asks for it.")
 

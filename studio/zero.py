@@ -61,7 +61,7 @@ class LentGpu:
         def duration(job_id: str, request: Request, wire: Wire) -> int:
             return seconds(request, bench)
 
-        self._call: Callable[[str, Request, Wire], str] = spaces.GPU(duration=duration)(make)
+        self._call: Callable[[str, Request, Wire], str] = spaces.GPU(duration=duration, size=bench.settings.gpu_size)(make)
 
     def load(self) -> None:
         """Brings the studio's model to the GPU as the lender wants it: in the main thread, before the page is launched."""

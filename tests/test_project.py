@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from studio import __version__
 
@@ -28,7 +29,18 @@ def front_matter() -> dict[str, str]:
 
 
 def test_a_space_installs_what_the_package_needs() -> None:
-    assert lines("requirements.txt") == PROJECT["dependencies"] + PROJECT["optional-dependencies"]["space"]
+    package, space = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["space"], lines("requirements.txt")
+    assert [line for line in space if line not in package] == ["torch>=2.9,<2.12"]
+    assert [Requirement(line).name for line in space] == [Requirement(line).name for line in package]
+
+
+def test_zero_gpu_has_the_space_s_python_and_no_newer_torch_is_asked_for() -> None:
+    # https://huggingface.co/docs/hub/spaces-zerogpu, in August 2026: torch 2.8.0 to 2.11.0
+    assert front_matter()["python_version"] in ("3.10.13", "3.12.12")
+    assert front_matter()["python_version"] in SpecifierSet(PROJECT["requires-python"])
+    torch = next(Requirement(line) for line in lines("requirements.txt") if line.startswith("torch"))
+    assert "2.11.0" in torch.specifier
+    assert "2.12.0" not in torch.specifier
 
 
 def test_a_space_has_the_system_packages_it_needs() -> None:

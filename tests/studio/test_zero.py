@@ -66,6 +66,7 @@ def test_a_clip_is_made_there_and_kept_here_with_its_steps_and_previews_seen(eng
     assert engine.history.get(done.clips[0].id).path.exists()
     assert len(spaces.calls) == 1
     assert BASE <= spaces.calls[0].seconds <= 120
+    assert spaces.calls[0].size == "large"
 
 
 def test_nothing_in_memory_comes_back_and_the_model_is_loaded_once_here(engine: Engine) -> None:

@@ -35,19 +35,20 @@ class Call:
 
     seconds: int
     visitor: str
+    size: str | None
 
 
 calls: list[Call] = []
 
 
-def GPU(task: Any = None, *, duration: Any = 60) -> Any:
+def GPU(task: Any = None, *, duration: Any = 60, size: str | None = None) -> Any:
     if task is None:
-        return partial(GPU, duration=duration)
+        return partial(GPU, duration=duration, size=size)
 
     @wraps(task)
     def call(*args: Any, **named: Any) -> Any:
         seconds = duration(*args, **named) if callable(duration) else duration
-        calls.append(Call(seconds, visitor.get()))
+        calls.append(Call(seconds, visitor.get(), size))
         if seconds > MOST_SECONDS:
             raise Error(f"The requested GPU duration ({seconds}s) is larger than the maximum allowed", "ZeroGPU illegal duration")
         return _in_another_process(task, pickle.dumps((args, named)))
