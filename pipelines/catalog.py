@@ -297,4 +297,9 @@ def tensors_of(file: Path, metadata: dict[str, str] | None = None) -> dict[str, 
 def _one_form(folder: Path) -> list[Path]:
     """The safetensors files of a folder without those in half precision that double others."""
     files = sorted(folder.glob("*.safetensors"))
-    return [file for file in files if ".fp16" not in file.name] or files
+    return [file for file in files if not in_half(file)] or files
+
+
+def in_half(file: Path) -> bool:
+    """Whether a file of weights says that it is a second form of others, in half precision."""
+    return ".fp16" in file.name or ".bf16" in file.name

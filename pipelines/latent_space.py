@@ -37,9 +37,9 @@ class LatentSpace:
         config: Any = vae.config
         return cls(
             autoencoder=type(vae).__name__,
-            channels=int(_first(config, "latent_channels", "z_dim", default=0)),
-            spatial=_spatial(vae),
-            temporal=_temporal(vae),
+            channels=channels_of(vae),
+            spatial=spatial_of(vae),
+            temporal=temporal_of(vae),
             scaling=float(_first(config, "scaling_factor", default=1.0)),
             weights=weights_hash(vae),
         )
@@ -88,12 +88,13 @@ def weights_hash(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def _first(config: Any, *names: str, default: Any) -> Any:
-    """The first of these that the configuration has."""
-    return next((config[name] for name in names if config.get(name) is not None), default)
+def channels_of(vae: nn.Module) -> int:
+    """Channels of a latent; 0 where the autoencoder does not say."""
+    config: Any = vae.config
+    return int(_first(config, "latent_channels", "z_dim", default=0))
 
 
-def _spatial(vae: nn.Module) -> int:
+def spatial_of(vae: nn.Module) -> int:
     """Pixels a latent: what the autoencoder says of itself, or one halving between each two of its levels."""
     config: Any = vae.config
     if isinstance(config.get("patch_size"), int) and type(vae).__name__ == "PatchAutoencoder":
@@ -103,9 +104,14 @@ def _spatial(vae: nn.Module) -> int:
     return int(told) or 2 ** (len(levels) - 1)
 
 
-def _temporal(vae: nn.Module) -> int:
+def temporal_of(vae: nn.Module) -> int:
     """Frames a latent: what the autoencoder says of itself, or one halving a level that halves time (spelt in two ways)."""
     config: Any = vae.config
     told = getattr(vae, "temporal_compression_ratio", 0)
     told = _first(config, "scale_factor_temporal", "temporal_compression_ratio", default=told)
     return int(told) or 2 ** sum(map(bool, _first(config, "temperal_downsample", "temporal_downsample", default=())))
+
+
+def _first(config: Any, *names: str, default: Any) -> Any:
+    """The first of these that the configuration has."""
+    return next((config[name] for name in names if config.get(name) is not None), default)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from . import families
-from .catalog import tensors_of
+from .catalog import in_half, tensors_of
 from .errors import InvalidInput, OutOfMemory
 from .families import Directory, Family, FrameRule
 
@@ -58,6 +58,7 @@ class Costs:
 
 
 # Not measured: SVD (taken as I2VGen-XL, whose UNet is like its own), SkyReels V2 (as Wan) and the denoiser of HunyuanVideo 1.5 (as 1.0).
+# Wan VACE holds a hint for each of its layers that listen to them: fifteen at 1.3B, eight at 14B, which is counted as if it had as many.
 COSTS: dict[str, Costs] = {
     "studio": Costs(26.5, 1550, 16, singly=True),
     "stable-diffusion": Costs(26.5, 1550, 16, singly=True),
@@ -66,12 +67,18 @@ COSTS: dict[str, Costs] = {
     "i2vgen-xl": Costs(33.5, 1550, 16),
     "svd": Costs(33.5, 1550, 14),
     "wan": Costs(16, 10700, 1, 256, halves=False, temporal=4),
+    "wan-vace": Costs(33, 10700, 1, 256, halves=False, temporal=4),
     "skyreels-v2": Costs(16, 10700, 1, 256, halves=False, temporal=4),
+    "sana-video": Costs(14.5, 10700, 1, 256, temporal=4),
     "ltx": Costs(16.5, 101, 0, 512, temporal=8),
     "ltx-2": Costs(22, 118, 0, 512, temporal=8),
     "cogvideox": Costs(12.5, 45800, 1, 256, temporal=4),
     "hunyuan-video": Costs(18.5, 2350, 17, 256, halves=False, temporal=4),
     "hunyuan-video-1.5": Costs(18.5, 1800, 0, 256, halves=False, temporal=4),
+    "kandinsky-5": Costs(14, 2350, 17, 256, halves=False, temporal=4),
+    "mochi": Costs(17, 1850, 0, 256, temporal=6),
+    "easyanimate": Costs(12.5, 20000, 1, 512, temporal=4),
+    "latte": Costs(21, 1550, 14),
 }
 
 
@@ -301,14 +308,15 @@ def _shape(directory: Directory, family: Family, config: Mapping[str, Any]) -> d
         unit = int(vae.get("patch_size") or 2 ** (len(vae.get("block_out_channels") or (0,) * 4) - 1))
         return {"blocks": 2 * len(levels) + 1, "width": 0, "channels": int(levels[0]), "unit": unit, "frames": can.frames}
     heads, each = config.get("num_attention_heads") or 24, config.get("attention_head_dim") or 128
-    blocks = sum(int(config.get(name) or 0) for name in ("num_layers", "num_single_layers"))
-    return {"blocks": blocks or 30, "width": int(heads) * int(each), "channels": 0, "unit": can.size_unit, "frames": can.frames}
+    width = int(config.get("model_dim") or heads * each)
+    blocks = sum(int(config.get(name) or 0) for name in ("num_layers", "num_single_layers", "num_visual_blocks"))
+    return {"blocks": blocks or 30, "width": width, "channels": 0, "unit": family.token(directory), "frames": can.frames}
 
 
 def _parameters(folder: Path) -> int:
     """Of the part in a folder; a second copy in half precision counts once."""
     files = sorted(folder.glob("*.safetensors"))
-    files = [file for file in files if ".fp16" not in file.name] or files
+    files = [file for file in files if not in_half(file)] or files
     return sum(_numbers(file, (status := file.stat()).st_mtime_ns, status.st_size) for file in files)
 
 

@@ -10,18 +10,24 @@ from ..defaults import GenerationDefaults
 from ..errors import UnknownFamily
 from .animatediff import AnimateDiff
 from .cogvideox import CogVideoX
+from .easyanimate import EasyAnimate
 from .family import FEATURES, Capabilities, Directory, Family, FrameRule
 from .hunyuan import HunyuanVideo, HunyuanVideo15
 from .i2vgen import I2VGenXL
+from .kandinsky import Kandinsky5
+from .latte import Latte
 from .loading import check_safe, load_model, read_directory
 from .ltx import Ltx
 from .ltx2 import Ltx2
+from .mochi import Mochi
 from .model_scope import ModelScope, limited
 from .own import Own
+from .sana_video import SanaVideo
 from .skyreels import SkyReels
 from .stable_diffusion import StableDiffusion
 from .svd import StableVideoDiffusion
 from .wan import Wan
+from .wan_vace import WanVace
 
 if TYPE_CHECKING:
     from ..text_to_video import TextToVideoPipeline
@@ -52,12 +58,18 @@ FAMILIES: dict[str, Family] = {
         I2VGenXL(),
         StableVideoDiffusion(),
         Wan(),
+        WanVace(),
         SkyReels(),
+        SanaVideo(),
         Ltx(),
         Ltx2(),
         CogVideoX(),
         HunyuanVideo(),
         HunyuanVideo15(),
+        Kandinsky5(),
+        Mochi(),
+        EasyAnimate(),
+        Latte(),
     )
 }
 

@@ -55,10 +55,6 @@ class AnimateDiff(DiffusersFamily):
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         return common_inputs(order)
 
-    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        unit = pipe.vae_scale_factor
-        return (len(order.prompts), pipe.unet.config.in_channels, order.frames, order.height // unit, order.width // unit)
-
     def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         return pipe.decode_latents(latents.to(pipe.vae.dtype))
 

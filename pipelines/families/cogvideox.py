@@ -57,16 +57,15 @@ class CogVideoX(DiffusersFamily):
 
     def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
         """Version 1.5 takes frames two by two, and its pipeline one more where they are odd."""
-        spatial, frames = pipe.vae_scale_factor_spatial, (order.frames - 1) // pipe.vae_scale_factor_temporal + 1
-        frames += frames % (pipe.transformer.config.patch_size_t or 1)
-        return (len(order.prompts), pipe.vae.config.latent_channels, frames, order.height // spatial, order.width // spatial)
+        clips, channels, frames, *size = super().latent_shape(pipe, order)
+        return (clips, channels, frames + frames % (pipe.transformer.config.patch_size_t or 1), *size)
 
     def to_pipeline(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         return latents.transpose(1, 2).to(pipe.text_encoder.dtype)
 
     def to_latents(self, pipe: Any, sample: torch.Tensor, order: Order) -> torch.Tensor:
         """Without the frame that was put in front (`latent_shape`)."""
-        frames = (order.frames - 1) // pipe.vae_scale_factor_temporal + 1
+        frames = super().latent_shape(pipe, order)[2]
         return sample[:, -frames:].transpose(1, 2)
 
     def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:

@@ -25,6 +25,7 @@ FEATURES = ("text", "negative_prompt", "guidance", "fps", "size", "sampler", "no
 INDEPENDENT_NOISE = "It was trained with independent noise: with correlated noise its videos may move less or fall apart."
 NO_FRAME_RATE = "It was told no frame rate in training; the number only says how fast the video plays."
 OWN_SAMPLER = "It is sampled the way it was trained for."
+NO_LORA = "Its pipeline loads no LoRAs."
 NEEDS_VIDEO_UNET = "One-shot tuning takes image models (Stable Diffusion 1.x and 2.x) and the studio's own."
 
 
@@ -196,6 +197,10 @@ class Family(ABC):
     def capabilities(self, directory: Directory) -> Capabilities:
         """What it can do, and why not the rest."""
 
+    def token(self, directory: Directory) -> int:
+        """Pixels along each side of one of its transformer's tokens."""
+        return self.capabilities(directory).size_unit
+
     # -- loading it --------------------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -226,9 +231,16 @@ class DiffusersFamily(Family):
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         """The order as arguments of the pipeline's call."""
 
-    @abstractmethod
     def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        """(b, c, f, h, w) of its latents."""
+        """(b, c, f, h, w) of its latents: the first is of one frame, the others of as many as its autoencoder puts together."""
+        from ..latent_space import channels_of, spatial_of, temporal_of
+
+        unit, frames = spatial_of(pipe.vae), (order.frames - 1) // temporal_of(pipe.vae) + 1
+        return (len(order.prompts), channels_of(pipe.vae), frames, order.height // unit, order.width // unit)
+
+    def initial(self, pipe: Any, noise: torch.Tensor) -> torch.Tensor:
+        """Noise (b, c, f, h, w) as the pipeline takes it for its first latents."""
+        return self.to_pipeline(pipe, noise)
 
     def to_pipeline(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         """Latents (b, c, f, h, w) in the order of axes that the pipeline works in."""
@@ -238,13 +250,35 @@ class DiffusersFamily(Family):
         """What the pipeline works in as (b, c, f, h, w)."""
         return sample
 
-    @abstractmethod
     def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         """Latents (b, c, f, h, w) -> pixels (b, 3, f, h, w) in [-1, 1], as the pipeline decodes its own."""
+        return pipe.vae.decode(own_scale(pipe.vae, latents).to(pipe.vae.dtype), return_dict=False)[0]
 
     def preview(self, latents: torch.Tensor) -> torch.Tensor:
         """The few latent frames that are decoded for a preview: the first, which a causal decoder decodes alone."""
         return latents[:, :, :1]
+
+
+def on_same_parts(wanted: Any, pipe: Any, **options: Any) -> Any:
+    """The pipeline, or where it is of another class than wanted, one of that class on its parts."""
+    if isinstance(pipe, wanted):
+        return pipe
+    other = wanted(**pipe.components, **options)
+    other.set_progress_bar_config(**getattr(pipe, "_progress_bar_config", {}))
+    return other
+
+
+def own_scale(vae: Any, latents: torch.Tensor) -> torch.Tensor:
+    """Latents (b, c, f, h, w) as an autoencoder made them, float32: networks learn them scaled, and shifted where its means are known."""
+    import torch
+
+    config = vae.config
+    mean, std = (config.get(name) or getattr(vae, "_buffers", {}).get(name) for name in ("latents_mean", "latents_std"))
+    latents = latents.float() / (config.get("scaling_factor") or 1.0)
+    if mean is None or std is None:
+        return latents
+    mean, std = (torch.as_tensor(given, dtype=torch.float32, device=latents.device).view(1, -1, 1, 1, 1) for given in (mean, std))
+    return latents * std + mean
 
 
 def with_picture(order: Order) -> dict[str, Any]:

@@ -5,12 +5,13 @@ Kong et al., "HunyuanVideo: A Systematic Framework For Large Video Generative Mo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..defaults import GenerationDefaults
 from .family import (
     NEEDS_VIDEO_UNET,
     NO_FRAME_RATE,
+    NO_LORA,
     OWN_SAMPLER,
     Capabilities,
     DiffusersFamily,
@@ -20,20 +21,22 @@ from .family import (
     common_inputs,
     recommended,
     sized,
+    with_picture,
 )
 
-if TYPE_CHECKING:
-    import torch
-
+PICTURE = "HunyuanVideoImageToVideoPipeline"
 DISTILLED = "Guidance was distilled into it: it is told a strength, and has no other side to move away from."
-NO_LORA = "The pipeline of this family loads no LoRAs."
 
 
 class HunyuanVideo(DiffusersFamily):
-    """HunyuanVideo 1.0, text to video. Its guidance scale is an input of the network."""
+    """HunyuanVideo 1.0, text to video and, with weights of its own, picture to video. Its guidance scale is an input of the network."""
 
     name, title = "hunyuan-video", "HunyuanVideo"
-    pipelines = ("HunyuanVideoPipeline",)
+    pipelines = ("HunyuanVideoPipeline", PICTURE)
+
+    def accepts(self, directory: Directory) -> bool:
+        """Not the first weights for pictures, with 33 channels: their pipeline makes four frames less than it is asked for."""
+        return super().accepts(directory) and directory.config("transformer").get("image_condition_type") != "latent_concat"
 
     def defaults(self, directory: Directory) -> GenerationDefaults:
         return recommended(frames=129, fps=24.0, guidance_scale=6.0, size=(1280, 720))
@@ -42,16 +45,11 @@ class HunyuanVideo(DiffusersFamily):
         vae = directory.config("vae")
         unit = max(int(vae.get("spatial_compression_ratio") or 8) * int(directory.config("transformer").get("patch_size") or 2), 16)
         cannot = {"negative_prompt": DISTILLED, "fps": NO_FRAME_RATE, "sampler": OWN_SAMPLER, "one_shot": NEEDS_VIDEO_UNET}
-        return Capabilities(FrameRule(int(vae.get("temporal_compression_ratio") or 4), 1, 1, 129), unit, "none", cannot)
+        picture = "needed" if directory.pipeline == PICTURE else "none"
+        return Capabilities(FrameRule(int(vae.get("temporal_compression_ratio") or 4), 1, 1, 129), unit, picture, cannot)
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
-        return common_inputs(order)
-
-    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        return _latent_shape(pipe, order)
-
-    def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
-        return _decode(pipe, latents)
+        return common_inputs(order) | with_picture(order)
 
 
 class HunyuanVideo15(DiffusersFamily):
@@ -90,18 +88,3 @@ class HunyuanVideo15(DiffusersFamily):
             return inputs
         del inputs["width"], inputs["height"]
         return inputs | {"image": order.picture.convert("RGB")}
-
-    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        return _latent_shape(pipe, order)
-
-    def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
-        return _decode(pipe, latents)
-
-
-def _latent_shape(pipe: Any, order: Order) -> tuple[int, ...]:
-    spatial, frames = pipe.vae_scale_factor_spatial, (order.frames - 1) // pipe.vae_scale_factor_temporal + 1
-    return (len(order.prompts), pipe.vae.config.latent_channels, frames, order.height // spatial, order.width // spatial)
-
-
-def _decode(pipe: Any, latents: torch.Tensor) -> torch.Tensor:
-    return pipe.vae.decode(latents.to(pipe.vae.dtype) / pipe.vae.config.scaling_factor, return_dict=False)[0]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..defaults import GenerationDefaults
-from .family import NEEDS_VIDEO_UNET, Capabilities, Directory, Family, FrameRule, recommended
+from .family import NEEDS_VIDEO_UNET, NO_LORA, Capabilities, Directory, Family, FrameRule, recommended
 from .model_scope import limited, load_parts, unet_unit
 
 PARTS = ("vae", "text_encoder", "tokenizer", "image_encoder", "feature_extractor", "unet", "scheduler")
@@ -24,9 +24,7 @@ class I2VGenXL(Family):
         return recommended(frames=16, fps=16.0, guidance_scale=9.0, size=(1280, 704), sampler="ddim")
 
     def capabilities(self, directory: Directory) -> Capabilities:
-        return Capabilities(
-            FrameRule(least=2), unet_unit(directory), "needed", {"one_shot": NEEDS_VIDEO_UNET, "lora": "Its pipeline loads no LoRAs."}
-        )
+        return Capabilities(FrameRule(least=2), unet_unit(directory), "needed", {"one_shot": NEEDS_VIDEO_UNET, "lora": NO_LORA})
 
     def load(self, directory: Directory, dtype: Any, components: Mapping[str, Any]) -> Any:
         from .i2vgen_xl import I2VGenXLPipeline

@@ -17,6 +17,8 @@ from .family import (
     FrameRule,
     Order,
     common_inputs,
+    on_same_parts,
+    own_scale,
     recommended,
     with_picture,
 )
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Ltx(DiffusersFamily):
-    """LTX-Video. Its latents travel through the pipeline as a row of patches."""
+    """LTX-Video. Its latents travel through the pipeline as a row of patches; one pipeline is for text, the other for a picture."""
 
     name, title = "ltx", "LTX-Video"
     pipelines = ("LTXPipeline", "LTXImageToVideoPipeline")
@@ -43,24 +45,13 @@ class Ltx(DiffusersFamily):
         return Capabilities(FrameRule(step, 1, 1, 257), max(unit, 32), "optional", cannot)  # its pipelines insist on 32
 
     def pipeline_for(self, pipe: Any, order: Order) -> Any:
-        from diffusers import LTXImageToVideoPipeline, LTXPipeline
+        import diffusers
 
-        wanted = LTXPipeline if order.picture is None else LTXImageToVideoPipeline
-        if isinstance(pipe, wanted):
-            return pipe
-        other = wanted(**pipe.components)
-        other.set_progress_bar_config(**getattr(pipe, "_progress_bar_config", {}))
-        return other
+        return on_same_parts(getattr(diffusers, self.pipelines[order.picture is not None]), pipe)
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         inputs = common_inputs(order) | with_picture(order) | {"frame_rate": order.fps}
         return inputs | {"generator": on_device(pipe, order)} if order.picture else inputs
-
-    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        spatial, temporal = pipe.vae_spatial_compression_ratio, pipe.vae_temporal_compression_ratio
-        frames = (order.frames - 1) // temporal + 1
-        channels = pipe.transformer.config.in_channels
-        return (len(order.prompts), channels, frames, order.height // spatial, order.width // spatial)
 
     def to_pipeline(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         return pipe._pack_latents(latents, pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size)
@@ -76,7 +67,7 @@ class Ltx(DiffusersFamily):
 
     def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         vae = pipe.vae
-        latents = pipe._denormalize_latents(latents.float(), vae.latents_mean, vae.latents_std, vae.config.scaling_factor)
+        latents = own_scale(vae, latents)
         timestep = latents.new_zeros(len(latents)) if vae.config.timestep_conditioning else None
         return vae.decode(latents.to(vae.dtype), timestep if timestep is None else timestep.to(vae.dtype), return_dict=False)[0]
 

@@ -35,16 +35,6 @@ class Ltx2(Ltx):
         cannot = {"sampler": OWN_SAMPLER, "one_shot": NEEDS_VIDEO_UNET, "composition": TWO_SENSES}
         return Capabilities(FrameRule(step, 1, 1, 257), max(unit, 32), "optional", cannot)  # its pipelines insist on 32
 
-    def pipeline_for(self, pipe: Any, order: Order) -> Any:
-        from diffusers import LTX2ImageToVideoPipeline, LTX2Pipeline
-
-        wanted = LTX2Pipeline if order.picture is None else LTX2ImageToVideoPipeline
-        if isinstance(pipe, wanted):
-            return pipe
-        other = wanted(**pipe.components)
-        other.set_progress_bar_config(**getattr(pipe, "_progress_bar_config", {}))
-        return other
-
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         config = pipe.transformer.config
         # LTX-2.3 modulates its cross-attention, also by the other sense's noise level; LTX-2.0 does neither.

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..defaults import GenerationDefaults
-from .family import NEEDS_VIDEO_UNET, NO_FRAME_RATE, Capabilities, Directory, Family, FrameRule, recommended
+from .family import NEEDS_VIDEO_UNET, NO_FRAME_RATE, NO_LORA, Capabilities, Directory, Family, FrameRule, recommended
 
 
 class ModelScope(Family):
@@ -27,7 +27,7 @@ class ModelScope(Family):
         return recommended(frames=16, fps=8.0, guidance_scale=9.0, size=(side, side), sampler="ddim")
 
     def capabilities(self, directory: Directory) -> Capabilities:
-        cannot = {"fps": NO_FRAME_RATE, "one_shot": NEEDS_VIDEO_UNET, "lora": "Its pipeline loads no LoRAs."}
+        cannot = {"fps": NO_FRAME_RATE, "one_shot": NEEDS_VIDEO_UNET, "lora": NO_LORA}
         return Capabilities(FrameRule(), unet_unit(directory), "none", cannot)
 
     def load(self, directory: Directory, dtype: Any, components: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..defaults import GenerationDefaults
-from .family import Capabilities, Directory, Family, FrameRule
+from .family import NO_LORA, Capabilities, Directory, Family, FrameRule
 
 
 class Own(Family):
@@ -29,7 +29,7 @@ class Own(Family):
             FrameRule(least=own.min_frames, most=own.max_frames),
             pixels * 2 ** (len(levels) - 1),
             "none",
-            {"lora": "Its pipeline loads no LoRAs."},
+            {"lora": NO_LORA},
             warning,
         )
 

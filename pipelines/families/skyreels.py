@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..defaults import GenerationDefaults
-from .family import NEEDS_VIDEO_UNET, NO_FRAME_RATE, OWN_SAMPLER, Capabilities, Directory, FrameRule, Order, recommended
+from .family import NEEDS_VIDEO_UNET, NO_FRAME_RATE, OWN_SAMPLER, Capabilities, Directory, FrameRule, Order, recommended, with_picture
 from .wan import Wan, encoded, sizes
 
 PICTURE = "SkyReelsV2ImageToVideoPipeline"
@@ -36,4 +36,4 @@ class SkyReels(Wan):
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         """Its pipelines, too, clean their prompt with a package that is not installed."""
-        return encoded(pipe, order)
+        return encoded(pipe, order) | with_picture(order)

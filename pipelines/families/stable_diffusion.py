@@ -7,7 +7,7 @@ from typing import Any
 
 from ..defaults import GenerationDefaults
 from ..image_models import image_defaults, is_image_model, load_image_model
-from .family import Capabilities, Directory, Family, FrameRule
+from .family import NO_LORA, Capabilities, Directory, Family, FrameRule
 from .model_scope import unet_unit
 
 
@@ -28,7 +28,7 @@ class StableDiffusion(Family):
         return image_defaults(directory.path)
 
     def capabilities(self, directory: Directory) -> Capabilities:
-        cannot = {"fps": "It makes pictures, and knows no frame rate.", "lora": "Its pipeline loads no LoRAs."}
+        cannot = {"fps": "It makes pictures, and knows no frame rate.", "lora": NO_LORA}
         return Capabilities(FrameRule(), unet_unit(directory), "none", cannot, noise_warning="")
 
     def load(self, directory: Directory, dtype: Any, components: Mapping[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..defaults import GenerationDefaults
 from .animatediff import spread
-from .family import NEEDS_VIDEO_UNET, OWN_SAMPLER, Capabilities, DiffusersFamily, Directory, FrameRule, Order, recommended
+from .family import NEEDS_VIDEO_UNET, NO_LORA, OWN_SAMPLER, Capabilities, DiffusersFamily, Directory, FrameRule, Order, recommended
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ class StableVideoDiffusion(DiffusersFamily):
             "negative_prompt": PICTURE_ALONE,
             "sampler": OWN_SAMPLER,
             "one_shot": NEEDS_VIDEO_UNET,
-            "lora": "Its pipeline loads no LoRAs.",
+            "lora": NO_LORA,
             "composition": "Its unconditional half sees no picture: the two halves are of different clips to a composition.",
         }
         pixels = 2 ** (len(directory.config("vae").get("block_out_channels") or (0,) * 4) - 1)
@@ -54,10 +54,6 @@ class StableVideoDiffusion(DiffusersFamily):
             "fps": round(order.fps),
             "generator": order.generator,
         }
-
-    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        unit = pipe.vae_scale_factor
-        return (len(order.prompts), pipe.unet.config.in_channels // 2, order.frames, order.height // unit, order.width // unit)
 
     def to_pipeline(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
         return latents.transpose(1, 2)

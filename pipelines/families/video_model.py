@@ -222,7 +222,7 @@ class VideoModel:
         if order.picture is not None and self.family.own_noise:
             raise InvalidInput(f"The noise prior is {prior.kind!r}.", self.family.own_noise)
         latents = prior.sample(self.family.latent_shape(pipe, order), order.generator, pipe._execution_device)
-        return {"latents": self.family.to_pipeline(pipe, latents.to(self._latent_dtype(pipe)))}
+        return {"latents": self.family.initial(pipe, latents.to(self._latent_dtype(pipe)))}
 
     def _latent_dtype(self, pipe: Any) -> torch.dtype:
         """UNets are called in the latents' own precision; transformers' pipelines convert."""

@@ -5,7 +5,7 @@ Wan Team, "Wan: Open and Advanced Large-Scale Video Generative Models", arXiv 25
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..defaults import GenerationDefaults
 from .family import (
@@ -18,12 +18,10 @@ from .family import (
     FrameRule,
     Order,
     common_inputs,
+    on_same_parts,
     recommended,
     with_picture,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 TEXT_LENGTH = 512  # tokens: what its pipelines encode; their `encode_prompt` alone would stop at 226
 TWO_EXPERTS = "Two networks share its steps, one for much noise and one for little; a composition stands in the place of one."
@@ -56,29 +54,13 @@ class Wan(DiffusersFamily):
     def pipeline_for(self, pipe: Any, order: Order) -> Any:
         from diffusers import WanImageToVideoPipeline
 
-        if order.picture is None or isinstance(pipe, WanImageToVideoPipeline):
-            return pipe
-        with_image = WanImageToVideoPipeline(**pipe.components, expand_timesteps=pipe.config.expand_timesteps)
-        with_image.set_progress_bar_config(**getattr(pipe, "_progress_bar_config", {}))
-        return with_image
+        return (
+            pipe if order.picture is None else on_same_parts(WanImageToVideoPipeline, pipe, expand_timesteps=pipe.config.expand_timesteps)
+        )
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         """diffusers' picture pipeline cleans its prompt with a package (ftfy) that is not installed; its twin for text does without."""
-        return common_inputs(order) if order.picture is None else encoded(pipe, order)
-
-    def latent_shape(self, pipe: Any, order: Order) -> tuple[int, ...]:
-        spatial, temporal = pipe.vae_scale_factor_spatial, pipe.vae_scale_factor_temporal
-        frames = (order.frames - 1) // temporal + 1
-        return (len(order.prompts), pipe.vae.config.z_dim, frames, order.height // spatial, order.width // spatial)
-
-    def decode(self, pipe: Any, latents: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        config = pipe.vae.config
-        mean, std = (
-            torch.tensor(given, device=latents.device).view(1, config.z_dim, 1, 1, 1) for given in (config.latents_mean, config.latents_std)
-        )
-        return pipe.vae.decode((latents.float() * std + mean).to(pipe.vae.dtype), return_dict=False)[0]
+        return common_inputs(order) if order.picture is None else encoded(pipe, order) | with_picture(order)
 
 
 def encoded(pipe: Any, order: Order) -> dict[str, Any]:
@@ -90,7 +72,7 @@ def encoded(pipe: Any, order: Order) -> dict[str, Any]:
     encode, guided = WanPipeline(**texts).encode_prompt, order.guidance_scale > 1
     prompts, negatives = inputs.pop("prompt"), inputs.pop("negative_prompt")
     given, away = encode(prompts, negatives, guided, max_sequence_length=TEXT_LENGTH, device=pipe._execution_device)
-    return inputs | {"prompt_embeds": given, "negative_prompt_embeds": away} | with_picture(order)
+    return inputs | {"prompt_embeds": given, "negative_prompt_embeds": away}
 
 
 def sizes(directory: Directory) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from typing import Any
 import diffusers
 import torch
 import transformers
-from torch import nn
 
 from pipelines.pocket.tokenizer import build_tokenizer
 from tests.pipelines import families as pipes
+from tests.pipelines import more_directories as more
+from tests.pipelines.encoders import clip_pictures, clip_text, clip_vision, qwen, t5
 from tests.pipelines.sounding import ltx_2
 from tests.tiny import save_tiny_model, tiny_image_unet, tiny_text_encoder
 
@@ -26,46 +27,17 @@ class Layout:
         save: writes it.
         order: frames, width and height that are small and allowed.
         picture: whether the order has one.
+        evened: the first latent frames that its pipeline changes after the last step.
     """
 
     save: Callable[[Path], Any]
     order: dict[str, Any] = field(default_factory=dict)
     picture: bool = False
+    evened: int = 0
 
 
 def order(frames: int, side: int) -> dict[str, Any]:
     return {"num_frames": frames, "width": side, "height": side}
-
-
-def clip_text(width: int, longest: int = 24) -> transformers.CLIPTextModel:
-    tokenizer = build_tokenizer()
-    config = tiny_text_encoder(len(tokenizer), tokenizer.eos_token_id).config
-    config.hidden_size, config.max_position_embeddings = width, longest
-    return transformers.CLIPTextModel(config).eval()
-
-
-def t5(width: int, kind: str = "T5") -> nn.Module:
-    config = getattr(transformers, f"{kind}Config")(
-        vocab_size=len(build_tokenizer()), d_model=width, d_kv=4, d_ff=16, num_layers=1, num_heads=2
-    )
-    return getattr(transformers, f"{kind}EncoderModel")(config).eval()
-
-
-def clip_vision(projection: int) -> transformers.CLIPVisionModelWithProjection:
-    config = transformers.CLIPVisionConfig(
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        image_size=224,
-        patch_size=56,
-        projection_dim=projection,
-    )
-    return transformers.CLIPVisionModelWithProjection(config).eval()
-
-
-def clip_pictures() -> Any:
-    return transformers.CLIPImageProcessor()
 
 
 def stable_diffusion(folder: Path) -> None:
@@ -182,24 +154,8 @@ def hunyuan_video(folder: Path) -> None:
 
 
 def qwen_parts() -> dict[str, Any]:
-    tokenizer = build_tokenizer()
-    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
-    config = transformers.Qwen2_5_VLTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=16,
-        intermediate_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        rope_parameters={"rope_type": "default", "mrope_section": [1, 1, 2]},
-    )
-    encoder = transformers.Qwen2_5_VLTextModel(config).eval()
-    return {
-        "text_encoder": encoder,
-        "tokenizer": tokenizer,
-        "text_encoder_2": t5(32),
-        "tokenizer_2": transformers.ByT5Tokenizer(),
-    }
+    encoder, tokenizer = qwen(16)
+    return {"text_encoder": encoder, "tokenizer": tokenizer, "text_encoder_2": t5(32), "tokenizer_2": transformers.ByT5Tokenizer()}
 
 
 def hunyuan_video_15(folder: Path) -> None:
@@ -306,15 +262,23 @@ LAYOUTS: dict[str, Layout] = {
     "wan, two experts": Layout(wan_experts, order(5, 16)),
     "wan, text or picture": Layout(wan_both, order(5, 16)),
     "wan, picture": Layout(wan_picture, order(5, 16), picture=True),
+    "wan-vace": Layout(more.wan_vace, order(5, 16)),
     "skyreels-v2": Layout(skyreels, order(5, 16)),
     "skyreels-v2, picture": Layout(skyreels_picture, order(5, 16), picture=True),
+    "sana-video": Layout(more.sana_video, order(5, 32)),
     "ltx": Layout(ltx, order(5, 32)),
     "ltx-2": Layout(ltx_2, order(9, 32)),
     "cogvideox": Layout(cogvideox, order(9, 16)),
     "cogvideox, picture": Layout(cogvideox_picture, order(9, 16), picture=True),
     "hunyuan-video": Layout(hunyuan_video, order(5, 16)),
+    "hunyuan-video, picture": Layout(more.hunyuan_video_picture, order(5, 16), picture=True),
     "hunyuan-video-1.5": Layout(hunyuan_video_15, order(5, 16)),
     "hunyuan-video-1.5, picture": Layout(hunyuan_video_15_picture, {"num_frames": 5}, picture=True),
+    "kandinsky-5": Layout(more.kandinsky_5, order(5, 16)),
+    "kandinsky-5, picture": Layout(more.kandinsky_5_picture, order(17, 16), picture=True, evened=4),
+    "mochi": Layout(more.mochi, order(7, 16)),
+    "easyanimate": Layout(more.easyanimate, order(5, 16)),
+    "latte": Layout(more.latte, order(16, 16)),
 }
 
 

@@ -35,6 +35,9 @@ WANTED = {
     "cogvideox-2b",
     "cogvideox-5b",
     "hunyuan-video-1.5-480p",
+    "mochi-1",
+    "sana-video-2b-480p",
+    "kandinsky-5-t2v-lite",
 }
 ENTRY = 'title = "A"\nhub = "a/b"\nfamily = "wan"\nroles = ["prior"]\nlatent_group = "g"\n'
 
@@ -54,7 +57,8 @@ def test_an_entry_is_found_by_its_repository_and_by_what_it_can_be() -> None:
     wan = catalog["wan-2.1-t2v-1.3b"]
     assert catalog.of_hub("wan-ai/wan2.1-t2v-1.3b-diffusers") == wan
     assert catalog.of_hub("no/body") is None
-    assert {entry.name for entry in catalog.priors_for(wan)} == {"wan-2.1-t2v-1.3b", "wan-2.1-t2v-14b"}
+    others = {"wan-2.1-t2v-14b", "wan-2.1-vace-1.3b", "wan-2.1-vace-14b", "sana-video-2b-480p"}
+    assert {entry.name for entry in catalog.priors_for(wan)} == {wan.name, *others}
     assert all("one-shot" in entry.roles for entry in catalog.with_role("one-shot"))
 
 

@@ -17,7 +17,7 @@ from pipelines.families.composing import calls_once, network_of, own_inputs, sta
 from tests.pipelines.directories import LAYOUTS, save
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
-SINGLE = ("wan, two experts", "ltx-2")  # which say that they cannot be composed
+SINGLE = ("wan, two experts", "ltx-2", "kandinsky-5", "latte")  # which say that they cannot be composed
 TEXT = [name for name, layout in LAYOUTS.items() if not layout.picture and name not in SINGLE]
 PROMPT = "a red ball moving left"
 

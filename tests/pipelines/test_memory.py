@@ -44,14 +44,37 @@ def cogvideox(monkeypatch: pytest.MonkeyPatch) -> int:
     return peak_bytes(network, lambda: network(*inputs), monkeypatch)
 
 
+def sana_video(monkeypatch: pytest.MonkeyPatch) -> int:
+    network = on_meta(diffusers.SanaVideoTransformer3DModel, num_layers=2)
+    inputs = (empty(2, *LATENTS[1:]), empty(2, 300, 2304), empty(2, dtype=torch.int64))
+    return peak_bytes(network, lambda: network(*inputs), monkeypatch)
+
+
+def kandinsky(monkeypatch: pytest.MonkeyPatch) -> int:
+    network = on_meta(
+        diffusers.Kandinsky5Transformer3DModel, in_visual_dim=16, out_visual_dim=16, model_dim=1792, ff_dim=7168, num_visual_blocks=2
+    )
+    places = [torch.arange(count, device="meta") for count in (31, 32, 48, 256)]
+    inputs = (empty(1, 31, 64, 96, 16), empty(1, 256, 3584), empty(1), empty(1, 768), places[:3], places[3])
+    return peak_bytes(network, lambda: network(*inputs), monkeypatch)
+
+
 LTX = Model("ltx", (1_923_400_000,), 0, 0, False, 28, 2048, 0, 32, FrameRule(8, 1, 1, 257))
+SANA = Model("sana-video", (2_000_000_000,), 0, 0, True, 20, 2240, 0, 16, RULE)
+KANDINSKY = Model("kandinsky-5", (2_000_000_000,), 0, 0, False, 32, 1792, 0, 16, RULE)
 COGVIDEOX = Model("cogvideox", (5_570_300_000,), 0, 0, False, 42, 3072, 0, 16, FrameRule(8, 1, 1, 49))
 
 
 @pytest.mark.parametrize(
     ("measured", "model", "job"),
-    [(wan_14b, WAN_14B, JOB), (ltx, LTX, Job(704, 512, 161)), (cogvideox, COGVIDEOX, Job(720, 480, 49))],
-    ids=["Wan 14B", "LTX 2B", "CogVideoX 5b"],
+    [
+        (wan_14b, WAN_14B, JOB),
+        (ltx, LTX, Job(704, 512, 161)),
+        (cogvideox, COGVIDEOX, Job(720, 480, 49)),
+        (sana_video, SANA, JOB),
+        (kandinsky, KANDINSKY, Job(768, 512, 121)),
+    ],
+    ids=["Wan 14B", "LTX 2B", "CogVideoX 5b", "SANA-Video", "Kandinsky 5"],
 )
 def test_denoising_is_estimated_near_what_the_full_size_network_holds(
     measured: Any, model: Model, job: Job, monkeypatch: pytest.MonkeyPatch
