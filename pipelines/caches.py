@@ -41,6 +41,12 @@ CACHES = {
 }
 
 
+ONE_CALL = "Its pipeline does not say for which text it asks its network, which this cache keeps apart."
+TWO_CALLS = "Its pipeline asks its network twice a step without saying for which text: a cache would mix the answers."
+HINTS = "Hints are added between its blocks: left out and put together again, they would be there twice."
+LAST_BLOCK = "Its last block has no answer for the text, which this cache keeps."
+
+
 def why_no_cache(network: Any, name: str, ratios: tuple[float, ...] = ()) -> str:
     """Why a network cannot have a cache; "" where it can."""
     import diffusers
@@ -50,6 +56,8 @@ def why_no_cache(network: Any, name: str, ratios: tuple[float, ...] = ()) -> str
         return f"The installed diffusers ({diffusers.__version__}) has no {cache.config}."
     if not hasattr(network, "enable_cache"):
         return "Its network is not a row of transformer blocks."
+    if reason := _of_pipeline(network, name):
+        return reason
     if name == "mag" and not ratios:
         return "Its magnitudes have not been measured: measure them, give its ratios, or choose another cache."
     if cache.by_blocks and (unknown := next((type(block).__name__ for block in _blocks(network) if not _known(block)), "")):
@@ -116,6 +124,18 @@ def _by_magnitudes(kind: Any, pipe: Any, threshold: float, ratios: tuple[float, 
             return [ratios[round(step * (len(ratios) - 1) / last)] for step in range(self.num_inference_steps)]
 
     return Following()
+
+
+def _of_pipeline(network: Any, name: str) -> str:
+    """What speaks against a cache in how a network is called by its pipelines, and has not shown in the network itself."""
+    kind, pictures = type(network).__name__, getattr(network, "config", {}).get("image_condition_type")
+    if kind == "Kandinsky5Transformer3DModel":
+        return TWO_CALLS
+    if kind == "WanVACETransformer3DModel" and CACHES[name].by_blocks:
+        return HINTS
+    if (kind == "LatteTransformer3DModel" or pictures) and name in ("first-block", "mag", "taylor"):
+        return ONE_CALL
+    return LAST_BLOCK if kind == "MochiTransformer3DModel" and name == "faster" else ""
 
 
 def _timestep(pipe: Any) -> Any:

@@ -19,13 +19,17 @@ def changed(network: Any, **values: Any) -> Any:
     return type(network)(**{name: value for name, value in network.config.items() if not name.startswith("_")} | values)
 
 
+def wan_vace_network() -> diffusers.WanVACETransformer3DModel:
+    return diffusers.WanVACETransformer3DModel(**pipes.WAN_LIKE, vace_layers=[0], vace_in_channels=96)
+
+
 def wan_vace(folder: Path) -> None:
     pipe = diffusers.WanVACEPipeline(
         tokenizer=build_tokenizer(),
         text_encoder=t5(32, "UMT5"),
         vae=pipes.wan_vae(),
         scheduler=pipes.flow_unipc(),
-        transformer=diffusers.WanVACETransformer3DModel(**pipes.WAN_LIKE, vace_layers=[0], vace_in_channels=96),
+        transformer=wan_vace_network(),
     )
     pipe.save_pretrained(folder)
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 
 from pipelines import families, speed
-from pipelines.caches import CACHES
+from pipelines.caches import CACHES, why_no_cache
 from pipelines.errors import InvalidInput
 from pipelines.forms import applied, denoisers, possible
 from pipelines.memory import Form
 from pipelines.speed import Speed, attentions, cannot, load, put_on
 from tests.pipelines.directories import LAYOUTS, save
-from tests.pipelines.families import FAMILIES, Family
+from tests.pipelines.families import FAMILIES, Family, kandinsky_5, latte, mochi
+from tests.pipelines.more_directories import wan_vace_network
 from tests.tiny import tiny_pipeline
 
 # Said by diffusers and transformers while such a pipeline is imported, built or run.
@@ -63,6 +64,21 @@ def test_a_cache_at_threshold_0_gives_the_same_as_without(deep: Deep) -> None:
         with put_on(deep.pipe, Speed(cache=name, threshold=0.0, ratios=(0.9,) * STEPS)):
             assert torch.equal(deep.make(), deep.latents), name
             assert deep.calls == deep.all_calls
+
+
+@pytest.mark.parametrize(
+    ("network", "caches", "said"),
+    [
+        (kandinsky_5, tuple(CACHES), "twice a step"),
+        (latte, ("first-block", "taylor"), "keeps apart"),
+        (mochi, ("faster",), "no answer for the text"),
+        (wan_vace_network, tuple(BY_BLOCKS), "twice"),
+    ],
+)
+def test_a_cache_that_would_mix_answers_up_is_refused_before_it_runs(network: Any, caches: tuple[str, ...], said: str) -> None:
+    made = network()
+    for name in caches:
+        assert said in why_no_cache(getattr(made, "denoiser", made), name, (0.9,))
 
 
 @pytest.mark.parametrize("name", CACHES)
