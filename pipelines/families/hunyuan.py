@@ -45,8 +45,12 @@ class HunyuanVideo(DiffusersFamily):
         vae = directory.config("vae")
         unit = max(int(vae.get("spatial_compression_ratio") or 8) * int(directory.config("transformer").get("patch_size") or 2), 16)
         cannot = {"negative_prompt": DISTILLED, "fps": NO_FRAME_RATE, "sampler": OWN_SAMPLER, "one_shot": NEEDS_VIDEO_UNET}
-        picture = "needed" if directory.pipeline == PICTURE else "none"
-        return Capabilities(FrameRule(int(vae.get("temporal_compression_ratio") or 4), 1, 1, 129), unit, picture, cannot)
+        return Capabilities(
+            FrameRule(int(vae.get("temporal_compression_ratio") or 4), 1, 1, 129),
+            unit,
+            "needed" if directory.pipeline == PICTURE else "none",
+            cannot,
+        )
 
     def inputs(self, pipe: Any, order: Order) -> dict[str, Any]:
         return common_inputs(order) | with_picture(order)

@@ -31,7 +31,7 @@ class Wan(DiffusersFamily):
     """Wan. The autoencoder stays in float32: half precision shows."""
 
     name, title = "wan", "Wan"
-    pipelines = ("WanPipeline", "WanImageToVideoPipeline")
+    pipelines: tuple[str, ...] = ("WanPipeline", "WanImageToVideoPipeline")
     places: tuple[str, ...] = ("transformer", "transformer_2")
     precise = ("vae", "image_encoder")
 
