@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .errors import InvalidInput
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import SchedulerMixin
 
 
@@ -22,6 +24,9 @@ class SamplerInfo:
         settings: what to change in the model's scheduler configuration.
         eta: noise injected by DDIM's formula (1 is DDPM); it comes from the noise prior, like every injected noise.
         stochastic: whether noise is injected at each step.
+        renoises: whether diffusers' class draws that noise itself, and takes none: independent for each frame, unless our own pipeline
+            draws it again from the prior.
+        most_steps: that it makes; 0 is any number.
     """
 
     label: str
@@ -30,6 +35,8 @@ class SamplerInfo:
     settings: dict[str, Any] = field(default_factory=dict)
     eta: float | None = None
     stochastic: bool = False
+    renoises: bool = False
+    most_steps: int = 0
 
 
 SAMPLERS: dict[str, SamplerInfo] = {
@@ -60,6 +67,21 @@ SAMPLERS: dict[str, SamplerInfo] = {
         {"algorithm_type": "sde-dpmsolver++", "solver_order": 2, "final_sigmas_type": "zero"},
         stochastic=True,
     ),
+    "lcm": SamplerInfo(
+        "LCM",
+        "For models and LoRAs that were distilled to a few steps (latent consistency); others fall apart with it.",
+        "LCMScheduler",
+        stochastic=True,
+        renoises=True,
+        most_steps=50,
+    ),
+    "ddim trailing": SamplerInfo(
+        "DDIM, from the noisiest level",
+        "DDIM for LoRAs that were distilled to a few steps, such as Hyper-SD: its first step is at the very top.",
+        "DDIMScheduler",
+        {"timestep_spacing": "trailing"},
+        eta=0.0,
+    ),
 }
 
 
@@ -72,6 +94,39 @@ def sampler_info(name: str) -> SamplerInfo:
     if name not in SAMPLERS:
         raise InvalidInput(f"There is no sampler {name!r}.", f"Choose one of {', '.join(SAMPLERS)}.")
     return SAMPLERS[name]
+
+
+def check_steps(name: str, steps: int) -> None:
+    """Raises InvalidInput for more steps than the sampler of that name makes."""
+    most = sampler_info(name).most_steps
+    if most and steps > most:
+        raise InvalidInput(f"{steps} steps were asked for with the sampler {name!r}.", f"It makes {most} at most.")
+
+
+def step(
+    scheduler: Any, predicted: torch.Tensor, t: torch.Tensor, latents: torch.Tensor, eta: float | None, draw: Callable[[], torch.Tensor]
+) -> torch.Tensor:
+    """One sampler step; whatever noise it injects is drawn here.
+
+    Args:
+        scheduler: with its timesteps set.
+        predicted: by the network.
+        t: its timestep.
+        latents: at that timestep.
+        eta: of DDIM's formula; None for other samplers.
+        draw: noise of the latents' shape.
+    """
+    if hasattr(scheduler.config, "original_inference_steps"):  # latent consistency: the clean guess, and noise of the next level on it
+        import torch
+
+        unused = torch.Generator(latents.device).manual_seed(0)  # for the noise that it draws itself
+        guess, noise = scheduler.step(predicted, t, latents, generator=unused).denoised, draw()
+        following = scheduler.timesteps[scheduler.step_index : scheduler.step_index + 1]
+        return scheduler.add_noise(guess, noise, following) if len(following) else guess
+    options: dict[str, Any] = {"eta": eta} if eta else {}
+    if eta or getattr(scheduler.config, "algorithm_type", "").startswith("sde"):
+        options["variance_noise"] = draw()
+    return scheduler.step(predicted, t, latents, **options, return_dict=False)[0]
 
 
 def build_sampler(name: str, like: SchedulerMixin) -> SchedulerMixin:

@@ -25,7 +25,7 @@ from .errors import InvalidInput, UnsupportedFrames
 from .inflation import VideoUNet
 from .noise import NoisePrior
 from .pocket.autoencoder import PatchAutoencoder
-from .samplers import build_sampler, sampler_info
+from .samplers import build_sampler, check_steps, sampler_info, step
 
 Generators: TypeAlias = torch.Generator | list[torch.Generator] | None
 StepCallback = Callable[["TextToVideoPipeline", int, int, dict[str, torch.Tensor]], dict[str, torch.Tensor] | None]
@@ -160,6 +160,8 @@ class TextToVideoPipeline(DiffusionPipeline):
         first = 0 if start is None else steps - _steps_made(steps, start_strength)
         prior = noise_prior or own.noise_prior
         extra = {"fps": own.fps if fps is None else fps} if getattr(self.unet.config, "frame_rate", False) else {}
+        if sampler is not None:
+            check_steps(sampler, steps)
         scheduler = self.scheduler if sampler is None else build_sampler(sampler, self.scheduler)
         eta = 0.0 if sampler is None else sampler_info(sampler).eta
 
@@ -274,12 +276,7 @@ class TextToVideoPipeline(DiffusionPipeline):
         eta: float | None,
     ) -> torch.Tensor:
         """One sampler step; whatever noise it injects is drawn here, from the prior."""
-        options: dict[str, Any] = {}
-        if eta:
-            options = {"eta": eta, "variance_noise": prior.sample(tuple(latents.shape), generator, latents.device)}
-        elif getattr(scheduler.config, "algorithm_type", "").startswith("sde"):
-            options = {"variance_noise": prior.sample(tuple(latents.shape), generator, latents.device)}
-        return scheduler.step(predicted, t, latents, **options, return_dict=False)[0]
+        return step(scheduler, predicted, t, latents, eta, lambda: prior.sample(tuple(latents.shape), generator, latents.device))
 
     def _tell(
         self,

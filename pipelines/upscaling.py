@@ -25,7 +25,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from .errors import InvalidInput
 from .flow import MOST_FRAMES, check_clip
 from .noise import NoisePrior
-from .samplers import build_sampler, sampler_info
+from .samplers import build_sampler, check_steps, sampler_info, step
 
 FACTOR = 2
 SHARED = NoisePrior("mixed", float("inf"))  # one noise map for all frames
@@ -111,6 +111,7 @@ def upscale(
         InvalidInput: before anything is computed.
     """
     _check(upscaler, frames, steps, augmentation)
+    check_steps(sampler, steps)
     scheduler, info = build_sampler(sampler, build_scheduler()), sampler_info(sampler)
     scheduler.set_timesteps(steps)
     known = torch.from_numpy(enlarged(frames)).permute(0, 3, 1, 2).float().to(upscaler.device) / 127.5 - 1
@@ -127,9 +128,7 @@ def upscale(
             detail = denoised
             break
         denoised = _predict(upscaler, scheduler.scale_model_input(detail, t), t, noised, augmentation)
-        extra = {"eta": info.eta} if info.eta else {}
-        extra |= {"variance_noise": draw()} if info.stochastic else {}
-        detail = scheduler.step(denoised, t, detail, **extra, return_dict=False)[0]
+        detail = step(scheduler, denoised, t, detail, info.eta, draw)
     large = (known + detail[0].transpose(0, 1) / LOUDER).clamp(-1, 1)
     return ((large + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pipelines.errors import InvalidInput
 from pipelines.families import FAMILIES
-from pipelines.samplers import SAMPLERS
+from pipelines.samplers import SAMPLERS, check_steps
 
 from .choosing import INDEPENDENT, Choosing, Chosen
 from .fields import shown
@@ -36,7 +36,7 @@ def check(request: Drawn, chosen: Chosen, choosing: Choosing, with_picture: bool
     if request.guidance_scale > 1:
         _need(chosen, "guidance", f"The guidance is {request.guidance_scale:g}.")
     _check_size(request, chosen)
-    _check_sampler(request.sampler, chosen)
+    _check_sampler(request, chosen)
     if request.noise_kind != INDEPENDENT and request.noise_alpha:
         happened = f"The noise prior is {request.noise_kind!r}."
         _need(chosen, "noise_prior", happened)
@@ -77,9 +77,15 @@ def _check_size(request: Drawn, chosen: Chosen) -> None:
     chosen.capabilities.check_size(*asked)
 
 
-def _check_sampler(name: str, chosen: Chosen) -> None:
-    if not name:
+def _check_sampler(request: Drawn, chosen: Chosen) -> None:
+    if not (name := request.sampler):
         return
     _need(chosen, "sampler", f"The sampler is {name!r}.")
-    if chosen.of_diffusers and SAMPLERS[name].stochastic:
+    check_steps(name, request.steps)
+    if not (chosen.of_diffusers and SAMPLERS[name].stochastic):
+        return
+    if not SAMPLERS[name].renoises:
         raise InvalidInput(f"The sampler {name!r} injects noise.", f"Choose a deterministic one for {chosen.title!r}.")
+    if request.noise_kind != INDEPENDENT and request.noise_alpha:
+        happened = f"The sampler {name!r} injects independent noise, and the noise prior is {request.noise_kind!r}."
+        raise InvalidInput(happened, "Choose independent noise, or a deterministic sampler.")

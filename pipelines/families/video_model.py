@@ -24,7 +24,7 @@ from ..defaults import GenerationDefaults
 from ..errors import InvalidInput
 from ..noise import NoisePrior
 from ..paths import Path
-from ..samplers import build_sampler, sampler_info
+from ..samplers import build_sampler, check_steps, sampler_info
 from ..text_to_video import Generators, TextToVideoOutput
 from .family import Capabilities, DiffusersFamily, Order
 
@@ -153,7 +153,7 @@ class VideoModel:
         steps = _Steps(self, order, callback_on_step_end, callback_on_step_end_tensor_inputs)
         self._interrupt = False
         try:
-            with self._sampled_by(pipe, sampler), steps.watch(pipe):
+            with self._sampled_by(pipe, sampler, order, "latents" in inputs), steps.watch(pipe):
                 frames = pipe(**inputs, output_type=output_type).frames
         except _StoppedError:
             pipe.maybe_free_model_hooks()
@@ -229,13 +229,14 @@ class VideoModel:
         return self.denoiser.dtype if self.family.places[0] == "unet" else torch.float32
 
     @contextmanager
-    def _sampled_by(self, pipe: Any, sampler: str | None) -> Iterator[None]:
-        """The named sampler in the place of the model's own."""
+    def _sampled_by(self, pipe: Any, sampler: str | None, order: Order, correlated: bool) -> Iterator[None]:
+        """The named sampler in the place of the model's own; `correlated` is whether a noise prior drew the initial noise."""
         if sampler is None:
             yield
             return
         self.capabilities.need("sampler")
-        if sampler_info(sampler).stochastic:
+        check_steps(sampler, order.steps)
+        if sampler_info(sampler).stochastic and (correlated or not sampler_info(sampler).renoises):
             raise InvalidInput(f"The sampler {sampler!r} injects noise.", "Choose a deterministic one for this model.")
         own = pipe.scheduler
         pipe.scheduler = build_sampler(sampler, own)

@@ -237,6 +237,11 @@ def test_a_sampler_of_the_studio_is_used_for_one_video(model: VideoModel, name: 
     assert model.scheduler is own
     with pytest.raises(InvalidInput, match="injects noise"):
         make(model, name, sampler="ddpm")
+    assert np.array_equal(*(make(model, name, sampler="lcm") for _ in range(2)))
+    with pytest.raises(InvalidInput, match="injects noise"):
+        make(model, name, sampler="lcm", noise_prior=NoisePrior("mixed", 1.0))
+    with pytest.raises(InvalidInput, match=r"51 steps were asked for with the sampler 'lcm'\. It makes 50 at most"):
+        make(model, name, sampler="lcm", num_inference_steps=51)
 
 
 @only("animatediff")
