@@ -76,8 +76,8 @@ SAMPLERS: dict[str, SamplerInfo] = {
         most_steps=50,
     ),
     "ddim trailing": SamplerInfo(
-        "DDIM, from the noisiest level",
-        "DDIM for LoRAs that were distilled to a few steps, such as Hyper-SD: its first step is at the very top.",
+        "DDIM trailing",
+        "DDIM for LoRAs that were distilled to a few steps, such as Hyper-SD: its first step is at the noisiest level.",
         "DDIMScheduler",
         {"timestep_spacing": "trailing"},
         eta=0.0,

@@ -147,6 +147,17 @@ class Choosing:
             raise InvalidInput(f"The LoRA {name!r} is not for {chosen.title!r}.", why)
         return one.path
 
+    def advised(self, lora: str, chosen: Chosen) -> dict[str, Any]:
+        """The settings that a LoRA was made for, as fields of a request, without those that the model does not take.
+
+        Raises:
+            WeightsMissing: when it is not here.
+            StorageError: when the person's own settings are not readable.
+        """
+        settings = self.models.advice(self._find(lora, "LoRA")).settings() if lora else {}
+        needs = {"sampler": "sampler", "guidance_scale": "guidance"}
+        return {name: value for name, value in settings.items() if chosen.capabilities.can(needs.get(name, "lora"))}
+
     # -----------------------------------------------------------------------------------------------------------------------
 
     def _own(self) -> Chosen:

@@ -19,13 +19,16 @@ from typing import Any, Literal
 
 from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel, describe, load_catalog, why_lora_does_not_fit
 from pipelines.errors import InvalidInput, JobError, StorageError, StudioError, WeightsMissing
+from pipelines.lora_catalog import LoraAdvice, LoraEntry, advice_of, load_loras
 
+from .by_path import ByPath
 from .downloads import ModelStore
 from .fetching import Fetching, Guard
 from .model_files import StoredModel
 from .settings import Settings
 from .speeds import Refusals, Refused, Speeds, check, speed_of
 
+LORA = "lora:"  # before the name of a LoRA in the catalog
 Origin = Literal["studio", "hub", "folder", "kept"]
 Stamps = tuple[tuple[str, int, int], ...]  # files, when they were changed, and their bytes
 HUB_FILE = re.compile(r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/)?([\w.-]+/[\w.-]+)/(?:(?:blob|resolve)/([\w.-]+)/)?(.+\.\w+)")
@@ -58,6 +61,13 @@ class ModelHere:
     stored: StoredModel | None = None
 
     @property
+    def file(self) -> str:
+        """Of a repository: the one file that it is, a LoRA; "" where it is something else."""
+        if not self.stored or self.path == self.stored.folder:
+            return ""
+        return self.path.relative_to(self.stored.folder).as_posix()
+
+    @property
     def name(self) -> str:
         """What it is called in `remove`."""
         return str(self.path)
@@ -76,6 +86,7 @@ class Models:
         self.store = ModelStore(settings.data_dir / "models", settings.offline)
         self.fetching = Fetching(lambda: self.store, guard)
         self.speeds = Speeds(settings.data_dir)
+        self._advice = ByPath(settings.data_dir / "loras.json", "give the settings of your LoRAs again")
         self._refusals = Refusals(settings.device)
         self._described: dict[Path, tuple[Stamps, DescribedModel | DescribedLora | StudioError]] = {}
         self._fits: dict[tuple[Path, Stamps, Path, Stamps], str] = {}
@@ -84,6 +95,11 @@ class Models:
     def catalog(self) -> Catalog:
         """The models known by name; raises CatalogError when the file is wrong."""
         return load_catalog()
+
+    @cached_property
+    def loras(self) -> dict[str, LoraEntry]:
+        """The LoRAs known by name; raises CatalogError when the file is wrong."""
+        return load_loras(self.catalog)
 
     @property
     def free_bytes(self) -> int:
@@ -129,8 +145,11 @@ class Models:
             )
 
     def download(self, name: str) -> None:
-        """Begins, or goes on with, the download of an entry of the catalog."""
+        """Begins, or goes on with, the download of an entry of the catalog: a model, or a LoRA as "lora:name"."""
         self.check_open()
+        if name.startswith(LORA):
+            lora = self.loras[name.removeprefix(LORA)]
+            return self.fetching.start(lora.hub, lora.revision, lora.file)
         entry = self.catalog[name]
         self.fetching.start(entry.hub, entry.revision)
 
@@ -225,6 +244,31 @@ class Models:
         """Which switches of `pipelines.speed` a model cannot have, and why; None while that is being found out."""
         return self._refusals.of(one.path, _stamps(one.path))
 
+    def advice(self, one: ModelHere) -> LoraAdvice:
+        """The settings that a LoRA was made for: as a person gave them, else as the catalog does. Raises StorageError for a bad file."""
+        if given := self._advice.get(one.path):
+            return advice_of(given)
+        known = (entry for entry in self.loras.values() if one.stored and (entry.hub, entry.file) == (one.stored.hub, one.file))
+        return next((entry.advice for entry in known), LoraAdvice())
+
+    def set_advice(self, name: str, values: Mapping[str, Any]) -> LoraAdvice:
+        """Keeps the settings that a LoRA was made for; without any, they are the catalog's again.
+
+        Args:
+            name: as in `ModelHere`.
+            values: fields of `LoraAdvice`.
+
+        Raises:
+            JobError: where the page may not change the models.
+            InvalidInput: for what cannot be asked for.
+            WeightsMissing: when it is not here.
+            StorageError: when it cannot be kept.
+        """
+        self.check_open()
+        one = self._find(name)
+        self._advice.put(one.path, advice_of(values).model_dump(exclude_none=True))
+        return self.advice(one)
+
     def set_speed(self, name: str, values: Mapping[str, Any]) -> None:
         """Chooses the switches of a model that is here; its next job has them on.
 
@@ -292,6 +336,8 @@ class Models:
             yield from (self._read(stored.folder / file, "hub", f"{Path(file).stem} of {stored.hub}", stored=stored) for file in lone)
         else:
             yield self._read(stored.folder, "hub", title, entry, stored)
+            for file in loras_beside(stored):
+                yield self._read(stored.folder / file, "hub", f"{Path(file).stem} of {stored.hub}", stored=stored)
 
     def _read(
         self, path: Path, origin: Origin, title: str = "", entry: CatalogEntry | None = None, stored: StoredModel | None = None
@@ -317,6 +363,13 @@ def lone_files(stored: StoredModel) -> list[str]:
     """The files that were asked for alone, of a repository; none where it was the whole model."""
     names = [file.path for file in stored.files]
     return names if not {"model_index.json", "config.json"} & set(names) else []
+
+
+def loras_beside(stored: StoredModel) -> list[str]:
+    """The files of a motion module's repository that are not the module itself: a LoRA that was trained with it."""
+    names = [file.path for file in stored.files if file.path.endswith(".safetensors")]
+    module = not (stored.folder / "model_index.json").exists()
+    return [name for name in names if module and not name.startswith("diffusion_pytorch_model")]
 
 
 def _stamps(path: Path) -> Stamps:

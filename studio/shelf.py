@@ -42,9 +42,12 @@ class Shelf:
         return self.bench.choosing.model(model)
 
     def completed(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings of a request, with those of its model where it says nothing; raises StudioError where the model is not here."""
-        name = values.get("model") or ""
-        return {**(self.chosen(name).settings() if isinstance(name, str) else {}), **values}
+        """Settings of a request, with those of its model and LoRA where it says nothing; raises StudioError where these are not here."""
+        name, lora = values.get("model") or "", values.get("lora") or ""
+        if not isinstance(name, str) or not isinstance(lora, str):
+            return dict(values)
+        chosen = self.chosen(name)
+        return {**chosen.settings(), **self.bench.choosing.advised(lora, chosen), **values}
 
     def domain_models(self) -> list[DomainModel]:
         """Those that ship with the model, then a person's own."""

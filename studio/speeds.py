@@ -7,9 +7,6 @@ speeds.of(path)                     # a `pipelines.speed.Speed`; that of a model
 
 from __future__ import annotations
 
-import json
-import os
-import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -17,8 +14,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import InvalidInput, StorageError, StudioError
+from pipelines.errors import InvalidInput, StudioError
 
+from .by_path import ByPath
 from .places import Resident
 
 if TYPE_CHECKING:
@@ -40,8 +38,7 @@ class Speeds:
     """
 
     def __init__(self, data_dir: Path) -> None:
-        self._file = data_dir / "speeds.json"
-        self._lock = threading.Lock()
+        self._kept = ByPath(data_dir / "speeds.json", "choose the speed of your models again")
 
     def values(self, path: Path) -> dict[str, Any]:
         """What was chosen for a model, as `Speed` takes it; empty where nothing was. Imports no torch.
@@ -49,7 +46,7 @@ class Speeds:
         Raises:
             StorageError: when the file is not readable.
         """
-        return self._read().get(_key(path), {})
+        return self._kept.get(path)
 
     def chosen_at(self) -> int:
         """When switches were last chosen for any model, in nanoseconds; 0 is never."""
@@ -60,7 +57,7 @@ class Speeds:
         try:
             return speed_of(self.values(path))
         except InvalidInput as error:
-            raise self._damaged() from error
+            raise self._kept.damaged() from error
 
     def put(self, path: Path, values: Mapping[str, Any]) -> Speed:
         """Keeps the switches of a model; without any, the model is as it was before.
@@ -78,33 +75,8 @@ class Speeds:
         changed = {name: value for name, value in asdict(speed).items() if value != plain[name]}
         if not speed.cache:
             changed.pop("threshold", None)
-        with self._lock:
-            self._write(
-                {**{one: kept for one, kept in self._read().items() if one != _key(path)}, **({_key(path): changed} if changed else {})}
-            )
+        self._kept.put(path, changed)
         return speed
-
-    def _read(self) -> dict[str, dict[str, Any]]:
-        if not self._file.exists():
-            return {}
-        try:
-            kept = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise self._damaged() from error
-        if not isinstance(kept, dict) or not all(isinstance(each, dict) for each in kept.values()):
-            raise self._damaged()
-        return kept
-
-    def _write(self, kept: Mapping[str, Any]) -> None:
-        part = self._file.with_suffix(".part")
-        try:
-            part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-            os.replace(part, self._file)
-        except OSError as error:
-            raise StorageError(f"{str(self._file)!r} cannot be written ({error.strerror}).", "Make room on the disk.") from error
-
-    def _damaged(self) -> StorageError:
-        return StorageError(f"{str(self._file)!r} is not readable.", "Delete it, and choose the speed of your models again.")
 
 
 def check(path: Path, speed: Speed, device: str) -> None:
@@ -255,7 +227,3 @@ def check_mixed(titles: Sequence[str], values: Sequence[Mapping[str, Any]]) -> N
     for title, why in reasons:
         if why:
             raise InvalidInput(f"{title!r} cannot be mixed with another model. {why}", SWITCH_OFF)
-
-
-def _key(path: Path) -> str:
-    return str(path.resolve())

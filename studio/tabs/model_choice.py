@@ -16,7 +16,7 @@ from ..engine import Engine
 from ..jobs import State
 from ..priors import priors_of
 from ..speeds import why_alone, why_no_lora
-from . import QUICK, controls, views
+from . import QUICK, controls, lora_choice, views
 from .finishing import offers
 
 NO_PRIOR = "No other model that is here shares its latents."
@@ -125,7 +125,7 @@ def follow(form: controls.Form, fields: Mapping[str, Any], chosen: Chosen, engin
 
 
 class FollowsModel:
-    """What desks have whose form follows the model in the header: `ui` has `followed`, `words` and `about_model` beside the form."""
+    """What desks have whose form follows the model in the header: `ui` has `followed`, `worn`, `words`, `about_model` beside the form."""
 
     kind: str
     ui: Any
@@ -144,7 +144,17 @@ class FollowsModel:
         if chosen is None:
             return updates
         followed = follow(self.form, self.fields, chosen, self.engine, values)
-        return updates | followed | {ui.about_model: note(chosen, self.kind)}
+        advice = lora_choice.advised(self.engine, (values or {}).get("lora") or "", chosen)
+        return updates | followed | {ui.about_model: note(chosen, self.kind), ui.worn: lora_choice.worn(advice)}
+
+    def laid(self, lora: str | None, was: dict[str, Any], model: str | None, *values: Any) -> Updates:
+        """A person has chosen a LoRA, or none: the settings that it was made for, or those of before."""
+        now = dict(zip(lora_choice.ADVISED, values, strict=True))
+        advice = lora_choice.advised(self.engine, lora or "", self._chosen(model or ""))
+        settings, remembered = lora_choice.changed(advice, was, now, self.defaults(model))
+        info = lora_choice.told(self.form.schema["lora"]["description"], advice)
+        told = {self.ui.worn: remembered, self.fields["lora"]: gr.Dropdown(info=info)}
+        return {self.fields[name]: value for name, value in settings.items()} | told
 
     @property
     def beside_model(self) -> list[Any]:
@@ -222,6 +232,8 @@ def _beside(form: controls.Form, chosen: Chosen, engine: Engine, given: Mapping[
     """What is laid over the model, or beside it."""
     told = _Told(form, chosen)
     able = _lora(told, chosen, engine)
+    if able["interactive"]:
+        able["info"] = lora_choice.told(able["info"], lora_choice.advised(engine, given["lora"], chosen))
     made: dict[str, Any] = {
         "lora": gr.Dropdown(value=given["lora"] if able["interactive"] else "", allow_custom_value=True, **able),
         "lora_strength": gr.Slider(value=given["lora_strength"], **told.able("lora_strength", "lora")),

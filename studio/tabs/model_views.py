@@ -15,7 +15,9 @@ from ..events import FINAL, Event, Queued, Step
 from ..fetching import Fetch
 from ..models import ModelHere
 from ..settings import Settings
-from . import speed_views
+from . import lora_views, speed_views
+from .lora_views import LoraShown
+from .model_words import chips, count_text, licence, page
 from .speed_views import SpeedShown
 from .views import alert, button, plural, seconds
 
@@ -41,7 +43,7 @@ CAN = {
 }
 BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
 OWN_MODEL = "The studio's own model"
-PLAIN = SpeedShown()
+PLAIN, NO_ADVICE = SpeedShown(), LoraShown()
 ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
 
 
@@ -114,6 +116,7 @@ def models(
     fits: Mapping[str, Mapping[str, str]],
     busy: Sequence[str],
     speeds: Mapping[str, SpeedShown] = MappingProxyType({}),
+    advice: Mapping[str, LoraShown] = MappingProxyType({}),
 ) -> str:
     """All that is on this machine.
 
@@ -121,14 +124,15 @@ def models(
         fits: name of a LoRA -> (title of a model -> why it is not for it, or "").
         busy: repositories that are on their way, which are shown above.
         speeds: name of a model -> what is said of its speed.
+        advice: name of a LoRA -> what is said of the settings that it was made for.
     """
     shown = [one for one in here if not (one.total and one.stored and one.stored.hub in busy)]
-    return "".join(model(one, fits.get(one.name, {}), speeds.get(one.name, SpeedShown())) for one in shown)
+    return "".join(model(one, fits.get(one.name, {}), speeds.get(one.name, PLAIN), advice.get(one.name, NO_ADVICE)) for one in shown)
 
 
-def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN) -> str:
+def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN, advice: LoraShown = NO_ADVICE) -> str:
     where = page(one.stored.hub, one.stored.hub) if one.stored else escape(ORIGINS["studio"] if one.origin == "studio" else str(one.path))
-    body = _half(one) if one.total else alert(one.problem) or _about(one, fits, speed)
+    body = _half(one) if one.total else alert(one.problem) or _about(one, fits, speed, advice)
     return (
         f'<article class="model"><div class="model-top"><div><h3>{escape(one.title)}</h3><p class="line">{where}</p></div>'
         f'<div class="actions">{_tools(one)}</div></div>{body}</article>'
@@ -153,9 +157,9 @@ def _half(one: ModelHere) -> str:
     )
 
 
-def _about(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown) -> str:
+def _about(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown, advice: LoraShown) -> str:
     if isinstance(one.about, DescribedLora):
-        return _lora(one.about, fits)
+        return lora_views.about(one, one.about, fits, advice)
     assert isinstance(one.about, DescribedModel)
     about, can = one.about, one.about.capabilities
     native = f"{can.frames.least} to {can.frames.most} frames" + (f", every {can.frames.step}" if can.frames.step > 1 else "")
@@ -202,48 +206,6 @@ def roles(one: ModelHere) -> list[str]:
     return [ROLES[role] for role, holds in held.items() if holds]
 
 
-def _lora(about: DescribedLora, fits: Mapping[str, str]) -> str:
-    facts = chips(["LoRA", size_text(about.bytes), f"rank {about.rank}", plural(about.layers, "layer")])
-    if not fits:
-        return f'{facts}<p class="hint">No model here takes LoRAs.</p>'
-    rows = "".join(f"<dt>{escape(title)}</dt><dd>{escape(why or 'Fits, as far as its layers say.')}</dd>" for title, why in fits.items())
-    good = [title for title, why in fits.items() if not why]
-    head = f"For {', '.join(good)}" if good else "For none of the models here"
-    return f"{facts}<details><summary>{escape(head)}</summary><dl>{rows}</dl></details>"
-
-
-def chips(facts: Sequence[str]) -> str:
-    return f'<ul class="chips facts">{"".join(f"<li>{escape(fact)}</li>" for fact in facts if fact)}</ul>'
-
-
-def count_text(count: int) -> str:
-    """Parameters for people: '1.4 B', '860 M'."""
-    return f"{count / 1e9:.1f} B" if count >= 1e9 else f"{count / 1e6:.0f} M" if count >= 1e7 else f"{count:,}"
-
-
-def page(hub: str, said: str) -> str:
-    """A link to a repository on the Hub, in a tab of its own."""
-    return f'<a href="https://huggingface.co/{escape(hub)}" target="_blank" rel="noopener">{escape(said)}</a>'
-
-
-def licence(entry: CatalogEntry | None, hub: str = "") -> str:
-    """What may be done with a model and what the Hub asks for before it gives it, as far as it is known.
-
-    Args:
-        hub: its repository, where the rest can be read; "" for a model that has none.
-    """
-    name, note, limited, gated = (entry.licence, entry.licence_note, entry.non_commercial, entry.gated) if entry else (None, "", None, None)
-    rest = f": see {page(hub, 'its page')}" if hub else ""
-    unsaid = f"commercial use{rest}" if name and rest and not note else ""
-    said = [
-        f"Licence: {escape(name)}" if name else f"Licence not known here{rest}",
-        {True: '<span class="strong">no commercial use</span>', False: "commercial use allowed", None: unsaid}[limited],
-        escape(note),
-        {True: '<span class="strong">the Hub asks for consent and a token</span>', False: "no token asked for", None: ""}[gated],
-    ]
-    return f'<p class="line">{" · ".join(filter(None, said))}</p>'
-
-
 # -- The catalog ----------------------------------------------------------------------------------------------------------
 
 
@@ -254,7 +216,7 @@ def catalog(entries: Catalog, here: Sequence[ModelHere], busy: Sequence[str], of
         busy: repositories that are on their way.
     """
     titles = {name: entry.title for name, entry in entries.items()}
-    stored = {one.stored.hub.lower(): one for one in here if one.stored}
+    stored = {one.stored.hub.lower(): one for one in here if one.stored and not one.file}
     rows = "".join(_entry(entry, stored.get(entry.hub.lower()), entry.hub in busy, offline, titles) for entry in entries.values())
     return f'<div class="model-list">{rows}</div>'
 

@@ -19,7 +19,9 @@ from ..measuring import measuring_of
 from ..measuring_request import MeasuringRequest
 from ..models import ModelHere
 from ..speeds import told
-from . import ACTIONS_JS, QUICK, model_views, views
+from . import ACTIONS_JS, QUICK, lora_views, model_views, views
+from .lora_choice import words
+from .lora_views import LoraShown
 from .speed_views import FINDING_OUT, SpeedShown, threshold_of, values_of
 from .stage_parts import BUSY_SECONDS, IDLE_SECONDS
 
@@ -108,7 +110,11 @@ class Desk:
             "stop": engine.stop,
         }
         # What a form's button does -> what to say of it.
-        self.answering: dict[str, Callable[[str, dict[str, Any]], str]] = {"speed": self._set_speed, "measure": self._measure}
+        self.answering: dict[str, Callable[[str, dict[str, Any]], str]] = {
+            "speed": self._set_speed,
+            "measure": self._measure,
+            "advise": self._advise,
+        }
 
     def look(self, seen: dict[str, str]) -> Updates:
         """What is here now; only what changed since the last look is sent."""
@@ -138,12 +144,14 @@ class Desk:
         fits = {one.name: models.fits(one.about) for one in here if isinstance(one.about, DescribedLora)}
         names = named_by_path(here)
         speeds = {one.name: self._speed(one, measuring.get(names[one.name])) for one in here if isinstance(one.about, DescribedModel)}
-        offline = models.store.offline
+        open_, offline = models.settings.models_open, models.store.offline
+        loras = {one.name: LoraShown(models.advice(one), open_) for one in here if isinstance(one.about, DescribedLora)}
         return {
             "summary": model_views.summary(here, models.free_bytes, offline),
             "under_way": model_views.under_way(fetches, measuring),
-            "here": model_views.models(here, fits, busy, speeds),
-            "catalog": model_views.catalog(models.catalog, here, busy, offline),
+            "here": model_views.models(here, fits, busy, speeds, loras),
+            "catalog": model_views.catalog(models.catalog, here, busy, offline)
+            + lora_views.catalog(models.loras, models.catalog, here, fetches, offline),
         }
 
     def _speed(self, one: ModelHere, measuring: Event | None) -> SpeedShown:
@@ -162,6 +170,12 @@ class Desk:
         """Keeps the switches of a card; returns what to say."""
         self.models.set_speed(name, values := values_of(sent))
         return f'<p class="line" role="status">Kept. Its next job runs with {escape(told(values) or "all switches off")}.</p>'
+
+    def _advise(self, name: str, sent: dict[str, Any]) -> str:
+        """Keeps what a LoRA was made for; returns what to say."""
+        advice = self.models.set_advice(name, lora_views.values_of(sent))
+        said = words(advice.settings()) or "nothing"
+        return f'<p class="line" role="status">Kept. Where it is chosen, it sets {escape(said)}.</p>'
 
     def act(self, seen: dict[str, str], event: gr.EventData) -> Updates:
         """A button of a model or of a download."""

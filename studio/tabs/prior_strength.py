@@ -15,7 +15,7 @@ from .. import wall
 from ..comparison import WallState
 from ..engine import Engine
 from ..requests import MIXING, TUNING, TextToVideoRequest, parse_request
-from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, example_walls, model_choice, views, wall_views
+from . import ACTIONS_JS, QUICK, Errand, axes, controls, domain_training, example_walls, lora_choice, model_choice, views, wall_views
 from .errands import video_request
 from .model_choice import FollowsModel
 from .stage_parts import IDLE_SECONDS
@@ -52,6 +52,7 @@ class Components:
     job: gr.State
     seen: gr.State
     followed: gr.State
+    worn: gr.State
     draft: gr.BrowserState
     errand: gr.Textbox
 
@@ -85,6 +86,7 @@ def render(
         job=gr.State(None),
         seen=gr.State({}),
         followed=gr.State(""),
+        worn=gr.State(lora_choice.worn({})),
         draft=draft,
         errand=errand,
     )
@@ -175,6 +177,7 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, choices: gr.Dropdown
         ui.form[f"{axis}_field"].input(bench.usual, [ui.form[f"{axis}_field"]], [ui.form[axis]], **QUICK)
     compared = [ui.form[name] for name in ("columns_field", "columns", "domain_model")]
     ui.form["prior_model"].input(bench.prior_chosen, [ui.form["prior_model"]], compared, **QUICK)
+    lora_choice.connect(bench)
     own = [field.change for name, field in ui.form.items() if name != "model"]
     gr.on(own, bench.edited, values, bench.told, trigger_mode="always_last", **QUICK)
     ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")
@@ -202,7 +205,7 @@ class Bench(FollowsModel, WallDesk):
     def __init__(self, ui: Components, engine: Engine) -> None:
         super().__init__(ui, engine)
         self.form, self.fields = FORM, ui.form
-        self.outputs += [ui.followed, ui.words, ui.about_model]
+        self.outputs += [ui.followed, ui.worn, ui.words, ui.about_model]
         self.model = engine.settings.model_dir.name
         self.varied = [name for name in axes.AXES if name in SHARED and name not in ("prompt", "model")]
         self.told = [ui.unknown, ui.changed, ui.about, ui.draft, *(ui.form[name] for name in ("ends", "rows", "columns", *self.varied))]

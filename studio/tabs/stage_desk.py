@@ -18,7 +18,7 @@ from ..events import FINAL, Done, Event, Failed, Step, Stopped
 from ..finishing import FinishingStep
 from ..reference_requests import source_of
 from ..requests import SEEDS, ClipRequest, FinishingRequest, Request, TextToVideoRequest, parse_clip_request, parse_request
-from . import PLACES, QUICK, Errand, controls, finishing, stage_views, views
+from . import PLACES, QUICK, Errand, controls, finishing, lora_choice, stage_views, views
 from .errands import FINISHING, clip_request, elsewhere
 from .model_choice import FollowsModel
 from .stage_parts import BUSY_SECONDS, Components, Focus, Updates, run_buttons
@@ -70,7 +70,7 @@ class StageDesk(FollowsModel, ABC):
     def outputs(self) -> list[Any]:
         """What any handler changes."""
         ui = self.ui
-        told = [ui.note, ui.about_model, ui.words, ui.followed, ui.tabs, ui.download, ui.last_job, ui.errand]
+        told = [ui.note, ui.about_model, ui.words, ui.followed, ui.worn, ui.tabs, ui.download, ui.last_job, ui.errand]
         return [*self.shown, *told, *self.modes.values(), *ui.fields.values()]
 
     def connect(self, page: gr.Blocks) -> None:
@@ -87,6 +87,7 @@ class StageDesk(FollowsModel, ABC):
         # One after the other: while limits change, values that are on their way would be refused.
         switching = ui.fields["model"].change(self.switched, [ui.followed, ui.fields["model"], *view], everything, **QUICK)
         switching.then(self.edited, values, self.told, **QUICK)
+        lora_choice.connect(self)
         own = [field.change for name, field in ui.fields.items() if name != "model"]
         gr.on(own, self.edited, values, self.told, trigger_mode="always_last", **QUICK)
         ui.download.change(None, [ui.download], None, js="(url) => { window.priorStudio.download(url); }", api_visibility="private")

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from . import ACTIONS_JS
+from . import ACTIONS_JS, lora_choice
 
 BUSY_SECONDS, IDLE_SECONDS = 0.4, 2.0  # between two looks at the engine
 Updates = dict[Any, Any]
@@ -47,6 +47,7 @@ class Components:
     focus: gr.State
     seen: gr.State
     followed: gr.State
+    worn: gr.State
     draft: gr.BrowserState
     last_job: gr.BrowserState
     errand: gr.Textbox
@@ -76,6 +77,7 @@ def render_stage(welcome: str, prefix: str = "") -> dict[str, Any]:
         "focus": gr.State(Focus()),
         "seen": gr.State({}),
         "followed": gr.State(""),  # the model whose limits and defaults the form has
+        "worn": gr.State(lora_choice.worn({})),
     }
 
 
