@@ -30,7 +30,7 @@ from .families import Directory, Family, FrameRule
 GIB = 2**30
 SLACK = 1.1  # fragments, and what the formula leaves out
 RUNTIME = int(0.7 * GIB)  # a CUDA context with its libraries
-BESIDE = ("connectors", "audio_vae", "vocoder", "prompt_enhancer", "duration_head")  # of LTX-2: needed before or after its denoiser
+BESIDE = ("connectors", "audio_vae", "vocoder", "prompt_enhancer", "duration_head", "motion_adapter")  # needed before or after a denoiser
 Offload = Literal["none", "model", "group"]
 
 
@@ -180,9 +180,11 @@ def model_of(path: str | Path) -> Model:
     family = families.family_of(directory)
     parts = {part: _parameters(directory.path / part) for part in directory.index if directory.has(part)}
     config = directory.config(family.places[0])
+    apart = (directory.index.get("unet") or [""])[-1] == "UNet2DConditionModel"
     return Model(
         family=family.name,
-        denoisers=tuple(parts[place] for place in family.places if parts.get(place)),
+        # A motion module that is still beside its base becomes part of the denoiser, and stays beside it as well.
+        denoisers=tuple(parts[place] + (parts.get("motion_adapter", 0) if apart else 0) for place in family.places if parts.get(place)),
         texts=sum(count for part, count in parts.items() if "encoder" in part or part in BESIDE),
         autoencoder=parts.get("vae", 0),
         precise="vae" in family.precise,

@@ -38,6 +38,10 @@ class ByPath:
             kept = {one: known for one, known in self._read().items() if one != _key(path)}
             self._write(kept | ({_key(path): dict(values)} if values else {}))
 
+    def changed_at(self) -> int:
+        """When something was last kept, in nanoseconds; 0 is never."""
+        return self._file.stat().st_mtime_ns if self._file.exists() else 0
+
     def damaged(self) -> StorageError:
         """What to say where the file cannot be used."""
         return StorageError(f"{str(self._file)!r} is not readable.", f"Delete it, and {self._again}.")

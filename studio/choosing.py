@@ -97,7 +97,7 @@ class Choosing:
     def models_here(self) -> list[tuple[str, str]]:
         """(title, name) of all models that can be chosen, the studio's own first."""
         return _titled(
-            {name: one for name, one in self.named().items() if not name or (isinstance(one.about, DescribedModel) and not alone(one))}
+            {name: one for name, one in self.named().items() if not name or (isinstance(one.about, DescribedModel) and not one.alone)}
         )
 
     def loras_here(self) -> list[tuple[str, str]]:
@@ -121,8 +121,10 @@ class Choosing:
             raise InvalidInput(f"{name!r} is a LoRA.", "Choose it beside the model that it was trained on.")
         if one.about is None:
             raise ModelError(one.problem)
-        if alone(one):
-            raise InvalidInput(f"{one.title!r} is a motion module alone.", "Choose a directory that has its base as well.")
+        if one.alone:
+            raise InvalidInput(
+                f"{one.title!r} is a motion module alone.", "Choose it with the model that it moves, or get one in the tab of models."
+            )
         about = one.about
         own = one.entry.settings(about.defaults) if one.entry else about.defaults
         group = one.entry.latent_group if one.entry else ""
@@ -203,11 +205,6 @@ def name_of(one: ModelHere, taken: Sequence[str] | dict[str, ModelHere]) -> str:
     parts = one.path.parts
     names = ("/".join(parts[-count:]) for count in range(1, len(parts)))
     return next((name for name in names if name not in taken), one.path.as_posix())
-
-
-def alone(one: ModelHere) -> bool:
-    """Whether it is a motion module without the model that it moves."""
-    return one.path.is_dir() and not (one.path / "model_index.json").exists()
 
 
 def _titled(named: dict[str, ModelHere]) -> list[tuple[str, str]]:

@@ -146,3 +146,16 @@ def stored_in(folder: Path) -> StoredModel | None:
     whole = all((folder / file.path).is_file() for file in files)
     here = sum(bytes_here(folder, file) for file in files)
     return StoredModel(values["hub"], values["revision"], folder, here, sum(file.size for file in files), whole, tuple(files))
+
+
+def lone_files(stored: StoredModel) -> list[str]:
+    """The files that were asked for alone, of a repository; none where it was the whole model."""
+    names = [file.path for file in stored.files]
+    return names if not {"model_index.json", "config.json"} & set(names) else []
+
+
+def loras_beside(stored: StoredModel) -> list[str]:
+    """The files of a motion module's repository that are not the module itself: a LoRA that was trained with it."""
+    names = [file.path for file in stored.files if file.path.endswith(".safetensors")]
+    module = not (stored.folder / "model_index.json").exists()
+    return [name for name in names if module and not name.startswith("diffusion_pytorch_model")]

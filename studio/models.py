@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -24,12 +24,13 @@ from pipelines.lora_catalog import LoraAdvice, LoraEntry, advice_of, load_loras
 from .by_path import ByPath
 from .downloads import ModelStore
 from .fetching import Fetching, Guard
-from .model_files import StoredModel
+from .model_files import StoredModel, lone_files, loras_beside
+from .pairs import Pairs, named
 from .settings import Settings
 from .speeds import Refusals, Refused, Speeds, check, speed_of
 
 LORA = "lora:"  # before the name of a LoRA in the catalog
-Origin = Literal["studio", "hub", "folder", "kept"]
+Origin = Literal["studio", "hub", "folder", "kept", "pair"]
 Stamps = tuple[tuple[str, int, int], ...]  # files, when they were changed, and their bytes
 HUB_FILE = re.compile(r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/)?([\w.-]+/[\w.-]+)/(?:(?:blob|resolve)/([\w.-]+)/)?(.+\.\w+)")
 
@@ -41,13 +42,14 @@ class ModelHere:
     Args:
         path: its directory or file; no two have the same.
         title: for people.
-        origin: the studio's own, downloaded, a person's own where it lies, or a file that was uploaded.
+        origin: the studio's own, downloaded, a person's own where it lies, a file that was uploaded, or a motion module with its model.
         bytes: on the disk.
         total: bytes it will have, where it is half downloaded; else 0.
         about: what its files say; None where they cannot be used.
         problem: why not.
         entry: what the catalog says.
         stored: what was downloaded.
+        pair: a motion module and the model that it moves, where it is these two.
     """
 
     path: Path
@@ -59,6 +61,17 @@ class ModelHere:
     problem: str = ""
     entry: CatalogEntry | None = None
     stored: StoredModel | None = None
+    pair: tuple[Path, Path] | None = None
+
+    @property
+    def short(self) -> str:
+        """The last part of its name, without the owner."""
+        return self.stored.hub.rpartition("/")[2] if self.stored else self.path.name
+
+    @property
+    def alone(self) -> bool:
+        """Whether it is a motion module without the model that it moves."""
+        return self.path.is_dir() and not (self.path / "model_index.json").exists()
 
     @property
     def file(self) -> str:
@@ -86,6 +99,7 @@ class Models:
         self.store = ModelStore(settings.data_dir / "models", settings.offline)
         self.fetching = Fetching(lambda: self.store, guard)
         self.speeds = Speeds(settings.data_dir)
+        self._pairs = Pairs(settings.data_dir / "pairs")
         self._advice = ByPath(settings.data_dir / "loras.json", "give the settings of your LoRAs again")
         self._refusals = Refusals(settings.device)
         self._described: dict[Path, tuple[Stamps, DescribedModel | DescribedLora | StudioError]] = {}
@@ -112,7 +126,7 @@ class Models:
         """Everything on this machine, the studio's model first.
 
         Raises:
-            StorageError: when the list of own models, or a download's note, is not readable.
+            StorageError: when the list of own models, or a download's note, is not readable, or a pair cannot be laid together.
         """
         found = {self.settings.model_dir: self._read(self.settings.model_dir, "studio")}
         for stored in self.store.models():
@@ -122,7 +136,7 @@ class Models:
             found.setdefault(path, self._read(path, "kept"))
         for path in self._own():
             found.setdefault(path, self._read(path, "folder"))
-        return list(found.values())
+        return [*found.values(), *self._paired(list(found.values()))]
 
     def fits(self, lora: DescribedLora) -> dict[str, str]:
         """Title of each model here that takes LoRAs -> why this one is not for it, or "" where nothing speaks against it."""
@@ -218,6 +232,8 @@ class Models:
         """
         self.check_open()
         one = self._find(name)
+        if one.origin == "pair":
+            raise JobError(f"{one.title!r} is a motion module and a model that are both here.", "Delete one of the two.")
         if one.origin == "studio" or self.settings.model_dir.is_relative_to(one.path):
             raise JobError(f"{one.title!r} is the model that the studio runs.", "Start it with another --model first.")
         if one.stored:
@@ -339,6 +355,18 @@ class Models:
             for file in loras_beside(stored):
                 yield self._read(stored.folder / file, "hub", f"{Path(file).stem} of {stored.hub}", stored=stored)
 
+    def _paired(self, here: list[ModelHere]) -> list[ModelHere]:
+        """Each motion module with each model that it moves."""
+        usable = {one.path: (one, one.about.family) for one in here if isinstance(one.about, DescribedModel)}
+        modules = [(one.short, one.path) for one, _ in usable.values() if one.alone]
+        bases = [(one.short, one.path) for one, family in usable.values() if modules and family == "stable-diffusion"]
+        found, wanted = [], named(modules, bases)
+        for name, folder in self._pairs.laid(wanted).items():
+            module, base = (usable[path][0] for path in wanted[name])
+            read = self._read(folder, "pair", f"{module.title} on {base.title}", module.entry)
+            found.append(replace(read, pair=wanted[name]))
+        return found
+
     def _read(
         self, path: Path, origin: Origin, title: str = "", entry: CatalogEntry | None = None, stored: StoredModel | None = None
     ) -> ModelHere:
@@ -357,19 +385,6 @@ class Models:
                 about = error
             self._described[path] = stamps, about
         return self._described[path][1]
-
-
-def lone_files(stored: StoredModel) -> list[str]:
-    """The files that were asked for alone, of a repository; none where it was the whole model."""
-    names = [file.path for file in stored.files]
-    return names if not {"model_index.json", "config.json"} & set(names) else []
-
-
-def loras_beside(stored: StoredModel) -> list[str]:
-    """The files of a motion module's repository that are not the module itself: a LoRA that was trained with it."""
-    names = [file.path for file in stored.files if file.path.endswith(".safetensors")]
-    module = not (stored.folder / "model_index.json").exists()
-    return [name for name in names if module and not name.startswith("diffusion_pytorch_model")]
 
 
 def _stamps(path: Path) -> Stamps:

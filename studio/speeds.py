@@ -50,7 +50,7 @@ class Speeds:
 
     def chosen_at(self) -> int:
         """When switches were last chosen for any model, in nanoseconds; 0 is never."""
-        return self._file.stat().st_mtime_ns if self._file.exists() else 0
+        return self._kept.changed_at()
 
     def of(self, path: Path) -> Speed:
         """The switches of a model. Raises StorageError when the file is not readable."""

@@ -166,8 +166,8 @@ class FollowsModel:
         chosen = self._chosen(model)
         if chosen is None:
             return {}
-        made = {"lora": _lora, "prior_model": _prior}
         told = _Told(self.form, chosen)
+        made = {"lora": _lora, "prior_model": _prior}
         return {self.fields[name]: gr.Dropdown(**made[name](told, chosen, self.engine)) for name in BESIDE if name in self.fields}
 
     def _chosen(self, model: str) -> Chosen | None:

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel
 from pipelines.families import FAMILIES, FEATURES
 
-from ..choosing import alone
 from ..downloads import size_text
 from ..events import FINAL, Event, Queued, Step
 from ..fetching import Fetch
@@ -44,13 +43,14 @@ CAN = {
 BUNDLED, OWN_LICENCE = Settings.model_fields["model_dir"].default, "Apache-2.0, like the studio"
 OWN_MODEL = "The studio's own model"
 PLAIN, NO_ADVICE = SpeedShown(), LoraShown()
-ORIGINS = {"studio": "the model this studio runs", "hub": "from the Hub", "folder": "your own", "kept": "uploaded"}
+ORIGINS = {"studio": "the model this studio runs", "pair": "a motion module and the model that it moves"}  # not removed by themselves
 
 
 def summary(here: Sequence[ModelHere], free: int, offline: bool) -> str:
     """How much is here, and for how much there is room."""
-    total = sum(one.bytes for one in here)
-    parts = [f"{plural(len(here), 'model')}, {size_text(total)}", f"{size_text(free)} free on the disk"]
+    stored = [one for one in here if one.origin != "pair"]  # which takes no room of its own
+    total = sum(one.bytes for one in stored)
+    parts = [f"{plural(len(stored), 'model')}, {size_text(total)}", f"{size_text(free)} free on the disk"]
     if offline:
         parts.append("offline: the Hub is asked for nothing")
     return f'<h2>Here</h2><p class="hint" role="status">{escape(" · ".join(parts))}</p>'
@@ -117,6 +117,7 @@ def models(
     busy: Sequence[str],
     speeds: Mapping[str, SpeedShown] = MappingProxyType({}),
     advice: Mapping[str, LoraShown] = MappingProxyType({}),
+    lacking: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """All that is on this machine.
 
@@ -125,14 +126,18 @@ def models(
         busy: repositories that are on their way, which are shown above.
         speeds: name of a model -> what is said of its speed.
         advice: name of a LoRA -> what is said of the settings that it was made for.
+        lacking: name of a motion module or its base -> what is said of the other half (`pair_views`).
     """
     shown = [one for one in here if not (one.total and one.stored and one.stored.hub in busy)]
-    return "".join(model(one, fits.get(one.name, {}), speeds.get(one.name, PLAIN), advice.get(one.name, NO_ADVICE)) for one in shown)
+    return "".join(
+        model(one, fits.get(one.name, {}), speeds.get(one.name, PLAIN), advice.get(one.name, NO_ADVICE), lacking.get(one.name, ""))
+        for one in shown
+    )
 
 
-def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN, advice: LoraShown = NO_ADVICE) -> str:
-    where = page(one.stored.hub, one.stored.hub) if one.stored else escape(ORIGINS["studio"] if one.origin == "studio" else str(one.path))
-    body = _half(one) if one.total else alert(one.problem) or _about(one, fits, speed, advice)
+def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN, advice: LoraShown = NO_ADVICE, more: str = "") -> str:
+    where = page(one.stored.hub, one.stored.hub) if one.stored else escape(ORIGINS.get(one.origin) or str(one.path))
+    body = _half(one) if one.total else alert(one.problem) or _about(one, fits, speed, advice) + more
     return (
         f'<article class="model"><div class="model-top"><div><h3>{escape(one.title)}</h3><p class="line">{where}</p></div>'
         f'<div class="actions">{_tools(one)}</div></div>{body}</article>'
@@ -140,7 +145,7 @@ def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN, ad
 
 
 def _tools(one: ModelHere) -> str:
-    if one.origin == "studio":
+    if one.origin in ORIGINS:
         return ""
     if one.origin == "folder":
         return button("Take off the list", "remove", model=one.name, label="Its files stay where they are")
@@ -180,7 +185,7 @@ def _about(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown, advice: L
     return (
         f"{chips(facts)}{told}{_use(one)}<details><summary>What it can do, and what not</summary>"
         f'<p class="able">{escape(able[:1] + able[1:].lower().replace("loras", "LoRAs"))}.</p><dl>{unable}{warning}</dl></details>'
-        f"{'' if alone(one) else speed_views.section(one, speed)}"
+        f"{'' if one.alone else speed_views.section(one, speed)}"
     )
 
 
@@ -188,8 +193,8 @@ def _use(one: ModelHere) -> str:
     """How it is run; nothing of the model that is running."""
     if one.origin == "studio" or not isinstance(one.about, DescribedModel):
         return ""
-    if alone(one):
-        return '<p class="line">A motion module alone; the tabs run directories that have its base as well.</p>'
+    if one.alone:
+        return ""  # what it lacks is said below
     said = "Choose it at the top of the page."
     if one.about.capabilities.can("one_shot"):
         said += f" To tune it on a clip, start the studio with --model {one.path}"
@@ -217,18 +222,22 @@ def catalog(entries: Catalog, here: Sequence[ModelHere], busy: Sequence[str], of
     """
     titles = {name: entry.title for name, entry in entries.items()}
     stored = {one.stored.hub.lower(): one for one in here if one.stored and not one.file}
-    rows = "".join(_entry(entry, stored.get(entry.hub.lower()), entry.hub in busy, offline, titles) for entry in entries.values())
+    rows = ""
+    for entry in entries.values():
+        base = stored.get(entries[entry.base].hub.lower()) if entry.base else None
+        whole = bool(base and not base.total)
+        rows += _entry(entry, stored.get(entry.hub.lower()), entry.hub in busy, offline, titles, whole)
     return f'<div class="model-list">{rows}</div>'
 
 
-def _entry(entry: CatalogEntry, here: ModelHere | None, busy: bool, offline: bool, titles: Mapping[str, str]) -> str:
+def _entry(entry: CatalogEntry, here: ModelHere | None, busy: bool, offline: bool, titles: Mapping[str, str], base_here: bool) -> str:
     native = f"{entry.width} x {entry.height}" if entry.width and entry.height else ""
     length = plural(entry.frames, "frame") if entry.frames else ""
     parameters = f"{count_text(entry.parameters)} parameters" if entry.parameters else ""
     facts = [FAMILIES[entry.family].title, parameters, native, length, *(ROLES[role] for role in entry.roles)]
     notes = [f"GPU memory: {entry.memory_gb:g} GB, {entry.memory_note}"] if entry.memory_gb else []
     if entry.base:
-        notes.append(f"needs {titles[entry.base]} too")
+        notes.append(f"needs {titles[entry.base]} too" + (", which is here" if base_here else ""))
     if not entry.verified:
         notes.append("not known whether the Hub still has it under this name")
     if busy:

@@ -12,14 +12,14 @@ import gradio as gr
 from pipelines.catalog import DescribedLora, DescribedModel
 from pipelines.errors import StudioError
 
-from ..choosing import alone, named_by_path
+from ..choosing import named_by_path
 from ..engine import Engine
 from ..events import FINAL, Event, Failed
 from ..measuring import measuring_of
 from ..measuring_request import MeasuringRequest
 from ..models import ModelHere
 from ..speeds import told
-from . import ACTIONS_JS, QUICK, lora_views, model_views, views
+from . import ACTIONS_JS, QUICK, lora_views, model_views, pair_views, views
 from .lora_choice import words
 from .lora_views import LoraShown
 from .speed_views import FINDING_OUT, SpeedShown, threshold_of, values_of
@@ -146,16 +146,17 @@ class Desk:
         speeds = {one.name: self._speed(one, measuring.get(names[one.name])) for one in here if isinstance(one.about, DescribedModel)}
         open_, offline = models.settings.models_open, models.store.offline
         loras = {one.name: LoraShown(models.advice(one), open_) for one in here if isinstance(one.about, DescribedLora)}
+        lacking = pair_views.lacking(here, models.catalog, busy, open_ and not offline)
         return {
             "summary": model_views.summary(here, models.free_bytes, offline),
             "under_way": model_views.under_way(fetches, measuring),
-            "here": model_views.models(here, fits, busy, speeds, loras),
+            "here": model_views.models(here, fits, busy, speeds, loras, lacking),
             "catalog": model_views.catalog(models.catalog, here, busy, offline)
             + lora_views.catalog(models.loras, models.catalog, here, fetches, offline),
         }
 
     def _speed(self, one: ModelHere, measuring: Event | None) -> SpeedShown:
-        open_ = self.models.settings.models_open and not alone(one)
+        open_ = self.models.settings.models_open and not one.alone
         values, refused = self.models.speeds.values(one.path), self.models.speed_refused(one) if open_ else None
         under_way = measuring is not None and not isinstance(measuring, FINAL)
         return SpeedShown(values, refused, open_, under_way, measuring.error if isinstance(measuring, Failed) else "")

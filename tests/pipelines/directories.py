@@ -40,6 +40,16 @@ def order(frames: int, side: int) -> dict[str, Any]:
     return {"num_frames": frames, "width": side, "height": side}
 
 
+def movable(folder: Path) -> Path:
+    """A Stable Diffusion with the channels of the motion module that `animatediff` saves."""
+    torch.manual_seed(0)
+    stable_diffusion(folder)
+    unet = tiny_image_unet(block_out_channels=(8, 8), cross_attention_dim=8, norm_num_groups=2, attention_head_dim=4)
+    unet.save_pretrained(folder / "unet")
+    clip_text(8).save_pretrained(folder / "text_encoder")
+    return folder
+
+
 def stable_diffusion(folder: Path) -> None:
     tokenizer = build_tokenizer()
     encoder = tiny_text_encoder(len(tokenizer), tokenizer.eos_token_id)
