@@ -19,7 +19,8 @@ from pipelines.families import Capabilities
 from pipelines.families.family import DiffusersFamily
 from pipelines.families.own import Own
 
-from .models import ModelHere, Models
+from .model_here import ModelHere
+from .models import Models
 
 LOOK = "Look at the tab of models."
 INDEPENDENT = "independent"

@@ -12,10 +12,10 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pipelines.catalog import Catalog, CatalogEntry, DescribedLora, DescribedModel, describe, load_catalog, why_lora_does_not_fit
 from pipelines.errors import InvalidInput, JobError, StorageError, StudioError, WeightsMissing
@@ -25,65 +25,14 @@ from .by_path import ByPath
 from .downloads import ModelStore
 from .fetching import Fetching, Guard
 from .model_files import StoredModel, lone_files, loras_beside
+from .model_here import ModelHere, Origin
 from .pairs import Pairs, named
 from .settings import Settings
 from .speeds import Refusals, Refused, Speeds, check, speed_of
 
 LORA = "lora:"  # before the name of a LoRA in the catalog
-Origin = Literal["studio", "hub", "folder", "kept", "pair"]
 Stamps = tuple[tuple[str, int, int], ...]  # files, when they were changed, and their bytes
 HUB_FILE = re.compile(r"(?:https?://(?:www\.)?(?:huggingface\.co|hf\.co)/)?([\w.-]+/[\w.-]+)/(?:(?:blob|resolve)/([\w.-]+)/)?(.+\.\w+)")
-
-
-@dataclass(frozen=True)
-class ModelHere:
-    """A model or a LoRA on this machine.
-
-    Args:
-        path: its directory or file; no two have the same.
-        title: for people.
-        origin: the studio's own, downloaded, a person's own where it lies, a file that was uploaded, or a motion module with its model.
-        bytes: on the disk.
-        total: bytes it will have, where it is half downloaded; else 0.
-        about: what its files say; None where they cannot be used.
-        problem: why not.
-        entry: what the catalog says.
-        stored: what was downloaded.
-        pair: a motion module and the model that it moves, where it is these two.
-    """
-
-    path: Path
-    title: str
-    origin: Origin
-    bytes: int
-    total: int = 0
-    about: DescribedModel | DescribedLora | None = None
-    problem: str = ""
-    entry: CatalogEntry | None = None
-    stored: StoredModel | None = None
-    pair: tuple[Path, Path] | None = None
-
-    @property
-    def short(self) -> str:
-        """The last part of its name, without the owner."""
-        return self.stored.hub.rpartition("/")[2] if self.stored else self.path.name
-
-    @property
-    def alone(self) -> bool:
-        """Whether it is a motion module without the model that it moves."""
-        return self.path.is_dir() and not (self.path / "model_index.json").exists()
-
-    @property
-    def file(self) -> str:
-        """Of a repository: the one file that it is, a LoRA; "" where it is something else."""
-        if not self.stored or self.path == self.stored.folder:
-            return ""
-        return self.path.relative_to(self.stored.folder).as_posix()
-
-    @property
-    def name(self) -> str:
-        """What it is called in `remove`."""
-        return str(self.path)
 
 
 class Models:
@@ -126,7 +75,7 @@ class Models:
         """Everything on this machine, the studio's model first.
 
         Raises:
-            StorageError: when the list of own models, or a download's note, is not readable, or a pair cannot be laid together.
+            StorageError: when the list of own models, or a download's note, is not readable.
         """
         found = {self.settings.model_dir: self._read(self.settings.model_dir, "studio")}
         for stored in self.store.models():
@@ -363,8 +312,11 @@ class Models:
         found, wanted = [], named(modules, bases)
         for name, folder in self._pairs.laid(wanted).items():
             module, base = (usable[path][0] for path in wanted[name])
-            read = self._read(folder, "pair", f"{module.title} on {base.title}", module.entry)
-            found.append(replace(read, pair=wanted[name]))
+            title = f"{module.title} on {base.title}"
+            if isinstance(folder, StorageError):
+                found.append(ModelHere(module.path / name, title, "pair", 0, problem=str(folder), pair=wanted[name]))
+            else:
+                found.append(replace(self._read(folder, "pair", title, module.entry), pair=wanted[name]))
         return found
 
     def _read(

@@ -44,24 +44,23 @@ class Pairs:
         self.folder = folder
         self._lock = threading.Lock()
 
-    def laid(self, wanted: Mapping[str, tuple[Path, Path]]) -> dict[str, Path]:
-        """The directories of these pairs, and no others.
+    def laid(self, wanted: Mapping[str, tuple[Path, Path]]) -> dict[str, Path | StorageError]:
+        """The directories of these pairs, and no others; for one that cannot be written, why.
 
         Args:
             wanted: name -> (a motion module alone, a model that it fits).
-
-        Raises:
-            StorageError: when they cannot be written.
         """
         with self._lock:
-            try:
-                there = {each.name for each in self.folder.iterdir()} if self.folder.is_dir() else set()
-                for gone in there - set(wanted):
-                    shutil.rmtree(self.folder / gone)
-                return {name: self._lay(self.folder / name, *both) for name, both in wanted.items()}
-            except OSError as error:
-                happened = f"A motion module and its model cannot be laid together in {str(self.folder)!r} ({error.strerror})."
-                raise StorageError(happened, "Look at who may write there, and whether links can be made.") from error
+            for gone in {each.name for each in self.folder.glob("*")} - set(wanted):
+                shutil.rmtree(self.folder / gone, ignore_errors=True)
+            return {name: self._tried(self.folder / name, *both) for name, both in wanted.items()}
+
+    def _tried(self, folder: Path, module: Path, base: Path) -> Path | StorageError:
+        try:
+            return self._lay(folder, module, base)
+        except OSError as error:
+            happened = f"The two cannot be laid together in {str(self.folder)!r} ({error.strerror})."
+            return StorageError(happened, "Look at who may write there, and whether links can be made.")
 
     def _lay(self, folder: Path, module: Path, base: Path) -> Path:
         """The directory as it is to be; it is made anew where a file came or went."""

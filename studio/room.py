@@ -16,6 +16,8 @@ import psutil
 from pipelines.errors import DeviceLost, OutOfMemory
 from pipelines.memory import AS_IT_IS, RUNTIME, Form, Job, first_that_fits, forms, model_of
 
+from .parts import bytes_of, parts_of
+
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -59,7 +61,8 @@ class Room:
         sizes, half = model_of(path), denoisers(model)[0].dtype.itemsize == 2
         # Fewer frames are offered in words, where nothing else fits: nobody's video is made shorter unasked.
         offered = [form for form in forms(sizes, job, half, chosen) if not form.frames]
-        host: int | None = psutil.virtual_memory().available
+        # What waits there already takes no room once more.
+        host: int | None = psutil.virtual_memory().available + bytes_of(one for one in parts_of(model).values() if _waits(one))
         if self.device.type == "cpu":  # where all parts are in the machine's own memory, whatever their turn
             offered, host = [form for form in offered if form.offload == "none"], None
         offered = [form for form in offered if not possible(model, form)]  # asked last: it walks through the whole model
@@ -98,6 +101,11 @@ class Room:
             if explained := lost(error):
                 raise explained from error
             raise
+
+
+def _waits(part: Any) -> bool:
+    """Whether a part of a model is in the machine's own memory."""
+    return all(parameter.device.type == "cpu" for parameter in part.parameters())
 
 
 def ran_out(error: BaseException) -> bool:

@@ -14,7 +14,8 @@ from pipelines.samplers import SAMPLERS
 
 from ..downloads import size_text
 from ..fetching import Fetch
-from ..models import LORA, ModelHere
+from ..model_here import ModelHere
+from ..models import LORA
 from .lora_choice import words
 from .model_words import chips, page
 from .views import button, plural

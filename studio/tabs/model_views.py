@@ -12,7 +12,7 @@ from pipelines.families import FAMILIES, FEATURES
 from ..downloads import size_text
 from ..events import FINAL, Event, Queued, Step
 from ..fetching import Fetch
-from ..models import ModelHere
+from ..model_here import ModelHere
 from ..settings import Settings
 from . import lora_views, speed_views
 from .lora_views import LoraShown

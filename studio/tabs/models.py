@@ -17,7 +17,7 @@ from ..engine import Engine
 from ..events import FINAL, Event, Failed
 from ..measuring import measuring_of
 from ..measuring_request import MeasuringRequest
-from ..models import ModelHere
+from ..model_here import ModelHere
 from ..speeds import told
 from . import ACTIONS_JS, QUICK, lora_views, model_views, pair_views, views
 from .lora_choice import words

@@ -7,7 +7,7 @@ from html import escape
 
 from pipelines.catalog import Catalog, CatalogEntry, DescribedModel
 
-from ..models import ModelHere
+from ..model_here import ModelHere
 from .views import button
 
 BASE, MODULE = "stable-diffusion-1.5", "animatediff-v1-5-3"  # of the catalog, for what is not in it itself

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.errors import InvalidInput
 
-from ..models import ModelHere
+from ..model_here import ModelHere
 from ..speeds import Refused, told
 from .views import alert, button
 

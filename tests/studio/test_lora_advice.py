@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.errors import InvalidInput
 from studio.engine import Engine
-from studio.models import ModelHere
+from studio.model_here import ModelHere
 from studio.tabs import lora_choice, lora_views
 from studio.tabs.lora_views import LoraShown
 from tests.pipelines.directories import save

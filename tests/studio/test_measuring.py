@@ -10,7 +10,7 @@ import pytest
 from pipelines.errors import InvalidInput, JobError
 from studio.engine import Done, Engine, Step
 from studio.measuring import measuring_of
-from studio.models import ModelHere
+from studio.model_here import ModelHere
 from studio.requests import parse_request
 from studio.tabs.models import Desk
 from tests.pipelines.directories import save

@@ -190,7 +190,7 @@ def test_a_model_that_is_deleted_while_its_job_waits_fails_it_in_words_and_the_q
 
 
 def test_a_half_downloaded_model_says_so(studio: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    from studio.models import ModelHere
+    from studio.model_here import ModelHere
 
     half = ModelHere(Path("/nowhere/half"), "Half", "folder", 1, total=2)
     monkeypatch.setattr(studio.models, "here", lambda: [half])

@@ -11,7 +11,7 @@ import pytest
 from pipelines.catalog import load_catalog
 from pipelines.errors import InvalidInput, JobError
 from studio.engine import Done, Engine
-from studio.models import ModelHere
+from studio.model_here import ModelHere
 from studio.pairs import fits
 from studio.tabs import pair_views
 from tests.pipelines.directories import movable, save
@@ -69,6 +69,19 @@ def test_where_one_is_gone_so_is_the_pair(engine: Engine, both: tuple[Path, Path
     assert not folder.exists()
     with pytest.raises(InvalidInput, match="a motion module alone"):
         engine.chosen("motion")
+
+
+def test_where_links_cannot_be_made_the_pair_says_so_and_the_rest_is_shown(
+    engine: Engine, both: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(engine.settings.data_dir / "pairs", ignore_errors=True)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "symlink_to", fail)
+    assert "cannot be laid together" in pair_of(engine).problem
+    assert {one.path for one in engine.models.here()} >= set(both)
 
 
 def test_a_model_of_another_width_or_of_the_second_generation_is_not_moved(folders: tuple[Path, Path], tmp_path: Path) -> None:

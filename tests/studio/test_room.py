@@ -182,3 +182,19 @@ def test_a_gpu_with_too_little_memory_takes_turns_and_the_retry_is_cheaper_still
     chosen = Room(folder, model, job, need(sizes, job, Form("", "")).total, "cuda", Form("as it is", "", offload="model", tiled=True))
     assert [(form.title, form.offload) for form in chosen.forms][:2] == [("as it is", "model"), ("8-bit weights", "model")]
     assert chosen.notes[0] == ""
+
+
+def test_what_waits_in_the_machine_s_own_memory_is_not_counted_against_it_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from types import SimpleNamespace
+
+    from pipelines import families
+    from pipelines.memory import Form
+    from studio.room import Room
+
+    folder = save("wan", tmp_path / "wan")
+    model = families.load(folder)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=0))
+    turns = Form("as it is", "", offload="model")
+    assert Room(folder, model, Job(16, 16, 5), PLENTY, "cuda", turns).forms[0].offload == "model"

@@ -11,7 +11,7 @@ from pipelines.errors import InvalidInput, JobError, StorageError
 from pipelines.memory import Job
 from studio import media
 from studio.engine import Done, Engine
-from studio.models import ModelHere
+from studio.model_here import ModelHere
 from studio.residency import ModelPool
 from studio.speeds import Speeds, check_mixed, told
 from tests.pipelines.directories import save

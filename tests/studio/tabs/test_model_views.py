@@ -9,7 +9,7 @@ from pathlib import Path
 from pipelines.catalog import Catalog, CatalogEntry, DescribedModel, describe, load_catalog
 from studio.downloads import Progress
 from studio.fetching import Fetch
-from studio.models import ModelHere
+from studio.model_here import ModelHere
 from studio.tabs import model_views
 
 CATALOG = load_catalog()

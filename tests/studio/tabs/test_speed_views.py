@@ -12,7 +12,7 @@ from pipelines.catalog import DescribedModel, describe
 from pipelines.errors import InvalidInput
 from pipelines.switches import refused
 from studio.engine import Engine
-from studio.models import ModelHere
+from studio.model_here import ModelHere
 from studio.tabs import model_views, speed_views
 from studio.tabs.models import Desk
 from studio.tabs.speed_views import SpeedShown
