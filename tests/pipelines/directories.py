@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -297,3 +299,19 @@ def save(name: str, folder: Path) -> Path:
     torch.manual_seed(0)
     LAYOUTS[name].save(folder)
     return folder
+
+
+@functools.cache
+def saved(name: str) -> Path:
+    """The directory of that name, saved once for all tests, which leave it as it is. In the studio it is the model `model_name(name)`."""
+    return save(name, Path(_shelf().name) / model_name(name))
+
+
+def model_name(name: str) -> str:
+    return "tiny-" + name.replace(",", "").replace(" ", "-")
+
+
+@functools.cache
+def _shelf() -> tempfile.TemporaryDirectory[str]:
+    """Goes when the tests are over."""
+    return tempfile.TemporaryDirectory(prefix="tiny-models-")

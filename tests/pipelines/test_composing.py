@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from pipelines.composition import ComposedDenoiser
 from pipelines.composition import Path as NoisePath
 from pipelines.errors import InvalidInput
 from pipelines.families.composing import calls_once, network_of, own_inputs, standing
-from tests.pipelines.directories import LAYOUTS, save
+from tests.pipelines.directories import LAYOUTS, saved
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
 SINGLE = ("wan, two experts", "ltx-2", "kandinsky-5", "latte")  # which say that they cannot be composed
@@ -28,8 +27,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(name: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    loaded = families.load(save(name, tmp_path_factory.mktemp("models") / "model"))
+def model(name: str) -> Any:
+    loaded = families.load(saved(name))
     loaded.set_progress_bar_config(disable=True)
     return loaded
 
@@ -70,7 +69,7 @@ def test_what_a_model_is_told_is_its_text_and_asks_no_network(model: Any, name: 
 
 
 @pytest.mark.parametrize("single", SINGLE)
-def test_a_family_that_cannot_be_composed_says_why(single: str, tmp_path: Path) -> None:
-    model: Any = families.load(save(single, tmp_path / "model"))
+def test_a_family_that_cannot_be_composed_says_why(single: str) -> None:
+    model: Any = families.load(saved(single))
     with pytest.raises(InvalidInput, match="composition"):
         own_inputs(model, PROMPT, **LAYOUTS[single].order)

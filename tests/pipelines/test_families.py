@@ -17,7 +17,7 @@ from pipelines import families
 from pipelines.errors import InvalidInput, UnknownFamily, UnsafeModel, UnsupportedFrames, WeightsDamaged, WeightsMissing
 from pipelines.families.video_model import VideoModel
 from pipelines.noise import NoisePrior
-from tests.pipelines.directories import LAYOUTS, save
+from tests.pipelines.directories import LAYOUTS, save, saved
 
 # Said by diffusers and transformers while such a pipeline is imported, built or run.
 pytestmark = [pytest.mark.filterwarnings("ignore::FutureWarning"), pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -30,8 +30,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save(name, tmp_path_factory.mktemp("family") / "model")
+def folder(name: str) -> Path:
+    return saved(name)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from studio.engine import Engine
 from studio.requests import ReferenceRequest, parse_request
 from studio.settings import Settings
 from studio.tabs import controls, model_choice
-from tests.pipelines.directories import LAYOUTS, save
+from tests.pipelines.directories import LAYOUTS, model_name, saved
 
 TEXT = controls.Form(without=("tuned_model", "tuned_steps", "structure", "base_strength", "shows"))
 REFERENCE = controls.Form(ReferenceRequest, "reference", without=())
@@ -27,9 +27,8 @@ def layout(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def studio(layout: str, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[Engine]:
     """A studio that has the family's directory."""
-    folder = save(layout, tmp_path_factory.mktemp("here") / "added")
     engine = Engine(Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu"))
-    engine.models.add(str(folder))
+    engine.models.add(str(saved(layout)))
     yield engine
     engine.close()
 
@@ -40,7 +39,7 @@ def followed(engine: Engine, form: controls.Form, model: str, values: dict[str, 
 
 
 def test_length_and_settings_are_the_model_s(studio: Engine, layout: str) -> None:
-    chosen, made = studio.chosen("added"), followed(studio, TEXT, "added")
+    chosen, made = studio.chosen(model_name(layout)), followed(studio, TEXT, model_name(layout))
     rule = chosen.capabilities.frames
     assert (made["frames"].maximum, made["frames"].step) == (rule.most, rule.step)
     rule.check(int(made["frames"].minimum))
@@ -49,7 +48,7 @@ def test_length_and_settings_are_the_model_s(studio: Engine, layout: str) -> Non
 
 
 def test_what_it_cannot_do_is_greyed_out_with_its_reason(studio: Engine, layout: str) -> None:
-    can, made = studio.chosen("added").capabilities, followed(studio, TEXT, "added")
+    can, made = studio.chosen(model_name(layout)).capabilities, followed(studio, TEXT, model_name(layout))
     for name, feature in FEATURES.items():
         assert made[name].interactive == can.can(feature), name
         assert not can.cannot.get(feature) or made[name].info == can.cannot[feature]
@@ -58,19 +57,20 @@ def test_what_it_cannot_do_is_greyed_out_with_its_reason(studio: Engine, layout:
 
 
 def test_the_models_that_can_be_its_prior_are_offered_or_the_reason_is_said(studio: Engine, layout: str) -> None:
-    can, prior = studio.chosen("added").capabilities, followed(studio, TEXT, "added")["prior_model"]
+    can, prior = studio.chosen(model_name(layout)).capabilities, followed(studio, TEXT, model_name(layout))["prior_model"]
     offered = [name for _, name in prior.choices]
     assert prior.interactive == (len(offered) > 1)
-    assert "added" not in offered  # there is no LoRA to take off
+    assert model_name(layout) not in offered  # there is no LoRA to take off
     assert prior.interactive or prior.info in (model_choice.NO_PRIOR, can.cannot.get("composition"))
 
 
 def test_the_form_s_values_are_a_request_that_the_model_takes(studio: Engine, layout: str) -> None:
-    chosen = studio.chosen("added")
+    chosen = studio.chosen(model_name(layout))
     form = REFERENCE if chosen.capabilities.picture == "needed" else TEXT
-    made = followed(studio, form, "added")
+    made = followed(studio, form, model_name(layout))
     kind = "reference" if form is REFERENCE else "text_to_video"
-    request = parse_request({"kind": kind, "prompt": "a", "model": "added", **{name: control.value for name, control in made.items()}})
+    values = {name: control.value for name, control in made.items()}
+    request = parse_request({"kind": kind, "prompt": "a", "model": model_name(layout), **values})
     if kind == "text_to_video":
         assert studio.submit(request)
 
@@ -85,8 +85,8 @@ def test_back_to_the_studio_s_own_all_is_as_before(studio: Engine, layout: str) 
 
 
 def test_a_picture_s_tab_says_what_only_the_studio_s_own_model_does(studio: Engine, layout: str) -> None:
-    made = followed(studio, REFERENCE, "added")
-    animated = studio.chosen("added").capabilities.picture != "none"
+    made = followed(studio, REFERENCE, model_name(layout))
+    animated = studio.chosen(model_name(layout)).capabilities.picture != "none"
     assert made["reference_strength"].interactive != animated
     assert made["frames"].minimum >= min(2, made["frames"].maximum - made["frames"].step)
     assert not made["sharper"].interactive
