@@ -213,7 +213,7 @@ def describe(path: str | Path) -> DescribedModel | DescribedLora:
     families.check_safe(directory)
     files = weight_files(path) if directory.pipeline != "MotionAdapter" else sorted(path.glob("*.safetensors"))
     # A full and a half precision of the same weights count once.
-    counted = [file for place in family.places for file in _one_form(path / place)] or files
+    counted = [file for place in family.places for file in one_form(path / place)] or files
     vae = directory.config("vae")
     return DescribedModel(
         path=path,
@@ -263,7 +263,7 @@ def why_lora_does_not_fit(lora: DescribedLora, model: DescribedModel) -> str:
     widths = {
         shape[1]
         for part in parts
-        for file in _one_form(model.path / part)
+        for file in one_form(model.path / part)
         for shape, _ in tensors_of(file).values()
         if len(shape) in (2, 4)  # 4 is a 1 x 1 convolution, which LoRAs treat as linear
     }
@@ -294,7 +294,7 @@ def tensors_of(file: Path, metadata: dict[str, str] | None = None) -> dict[str, 
         raise WeightsDamaged(f"{str(file)!r} is not a whole safetensors file ({error}).", "Get the file again.") from error
 
 
-def _one_form(folder: Path) -> list[Path]:
+def one_form(folder: Path) -> list[Path]:
     """The safetensors files of a folder without those in half precision that double others."""
     files = sorted(folder.glob("*.safetensors"))
     return [file for file in files if not in_half(file)] or files

@@ -7,6 +7,7 @@ needs a clip to be tuned on.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,15 @@ def image_defaults(path: str | Path) -> GenerationDefaults:
     )
 
 
-def load_image_model(path: str | Path, device: str, dtype: torch.dtype | None = None) -> TextToVideoPipeline:
+def load_image_model(
+    path: str | Path, device: str, dtype: torch.dtype | None = None, components: Mapping[str, Any] | None = None
+) -> TextToVideoPipeline:
     """The inflated model; in half precision on a GPU unless `dtype` says otherwise.
 
     The new temporal attention is zero at its output and random before it, the same at each call: what was tuned finds the same base.
+
+    Args:
+        components: its autoencoder and text encoder, where they are loaded already.
     """
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
@@ -46,7 +52,8 @@ def load_image_model(path: str | Path, device: str, dtype: torch.dtype | None = 
 
     path = Path(path)
     dtype = dtype or (torch.float16 if torch.device(device).type == "cuda" else torch.float32)
-    image = UNet2DConditionModel.from_pretrained(path, subfolder="unet")
+    given = dict(components or {})
+    image = UNet2DConditionModel.from_pretrained(path, subfolder="unet", variant=_variant(path / "unet"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         unet = VideoUNet.from_image_unet(image, temporal_conv=False, frame_position=False, sparse_causal=True).eval()
@@ -54,11 +61,18 @@ def load_image_model(path: str | Path, device: str, dtype: torch.dtype | None = 
     # What older scheduler files leave out is what Stable Diffusion was trained with.
     schedule = {"clip_sample": False, "set_alpha_to_one": False, "steps_offset": 1} | dict(DDIMScheduler.load_config(path / "scheduler"))
     pipe = TextToVideoPipeline(
-        AutoencoderKL.from_pretrained(path, subfolder="vae", torch_dtype=dtype),
-        CLIPTextModel.from_pretrained(path / "text_encoder", dtype=dtype),
+        given.get("vae") or AutoencoderKL.from_pretrained(path, subfolder="vae", torch_dtype=dtype, variant=_variant(path / "vae")),
+        given.get("text_encoder")
+        or CLIPTextModel.from_pretrained(path / "text_encoder", dtype=dtype, variant=_variant(path / "text_encoder")),
         AutoTokenizer.from_pretrained(path / "tokenizer"),
         unet,
         DDIMScheduler.from_config(schedule),
         generation=image_defaults(path).to_dict(),
     )
     return pipe.to(device)
+
+
+def _variant(folder: Path) -> str | None:
+    """ "fp16" where a part has its weights in that form alone."""
+    names = [file.name for file in folder.glob("*.safetensors")]
+    return "fp16" if names and all(".fp16." in name or ".fp16-" in name for name in names) else None

@@ -27,7 +27,7 @@ from .errors import InvalidInput
 from .inversion import blended_noise, default_refinements, default_steps, encode_clip, invert
 from .noise import NoisePrior
 from .text_to_video import TextToVideoPipeline
-from .tuned_network import Tuned, TunedUNet, laid_over, standing_in, trainable_parameters
+from .tuned_network import Tuned, TunedUNet, frozen, laid_over, standing_in, trainable_parameters
 
 __all__ = [
     "OneShotTuner",
@@ -185,7 +185,7 @@ class OneShotTuner:
         noise = self.settings.noise_prior.sample(tuple(clean.shape), generator, clean.device)
         noisy = scheduler.add_noise(clean, noise, t)
         text = {name: value[clip : clip + 1] for name, value in self.text.items()}
-        with laid_over(self.pipe.unet, self._effective(), self.settings.sparse_causal):
+        with frozen(self.pipe.unet), laid_over(self.pipe.unet, self._effective(), self.settings.sparse_causal):
             with _autocast(clean.device):
                 predicted = self.pipe.unet(noisy.to(self.pipe.unet.dtype), t, **text, **self.extra, return_dict=False)[0]
             loss = (predicted.float() - _target(scheduler, clean, noise, t)).square().mean()

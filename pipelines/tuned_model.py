@@ -41,6 +41,7 @@ class TunedModel:
         sparse_causal: as it was tuned.
         settings: everything else that decided it, as JSON values.
         thumbnail: PNG of a frame of the clip; empty where there is none.
+        signature: `signatures.signature` of the base's files; empty in files of older versions.
     """
 
     name: str
@@ -51,6 +52,7 @@ class TunedModel:
     sparse_causal: bool = True
     settings: dict[str, Any] = field(default_factory=dict)
     thumbnail: bytes = b""
+    signature: str = ""
 
 
 def base_hash(unet: VideoUNet) -> str:

@@ -16,10 +16,9 @@ from torch import nn
 
 from .errors import InvalidInput
 from .inflation import VideoUNet
+from .signatures import is_trained
 from .sparse_causal import SparseCausalAttnProcessor
 from .text_to_video import TextToVideoPipeline
-
-TRAINED = (".attn1.to_q.", ".attn2.to_q.", ".temporal_attention.attention.")  # Tune-A-Video, section 3.2
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def trainable_parameters(unet: nn.Module) -> dict[str, nn.Parameter]:
 
     The LayerNorm before the temporal attention and everything else stay as they are.
     """
-    return {name: parameter for name, parameter in unet.named_parameters() if any(part in name for part in TRAINED)}
+    return {name: parameter for name, parameter in unet.named_parameters() if is_trained(name)}
 
 
 @contextmanager
@@ -56,7 +55,8 @@ def laid_over(unet: VideoUNet, tensors: Mapping[str, torch.Tensor], sparse_causa
             module._parameters[leaf] = tensor  # type: ignore[assignment]
         for attention in attentions:
             attention.processor = SparseCausalAttnProcessor(unet.frame_context)
-        yield
+        with as_written(unet):
+            yield
     finally:
         for module, leaf, parameter in before:
             module._parameters[leaf] = parameter
@@ -79,6 +79,32 @@ def _place(unet: nn.Module, name: str, tensor: torch.Tensor) -> tuple[nn.Module,
 
 def _self_attentions(unet: nn.Module) -> list[Attention]:
     return [module for name, module in unet.named_modules() if name.endswith(".attn1") and isinstance(module, Attention)]
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Inside the `with` no gradient is kept for the network's own parameters, but for those that are laid over them."""
+    before = [(parameter, parameter.requires_grad) for parameter in network.parameters()]
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, learns in before:
+            parameter.requires_grad_(learns)
+
+
+@contextmanager
+def as_written(network: nn.Module) -> Iterator[None]:
+    """Inside the `with` blocks that were compiled run as they are written: under other tensors they would be compiled once more, at
+    each step of a tuning."""
+    compiled = [(module, module._compiled_call_impl) for module in network.modules() if module._compiled_call_impl is not None]
+    for module, _ in compiled:
+        module._compiled_call_impl = None
+    try:
+        yield
+    finally:
+        for module, call in compiled:
+            module._compiled_call_impl = call
 
 
 class TunedUNet(nn.Module):

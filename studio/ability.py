@@ -53,9 +53,9 @@ def check_text_to_video(request: TextToVideoRequest, chosen: Chosen, choosing: C
     if chosen.capabilities.picture == "needed":
         raise InvalidInput(f"The model {chosen.title!r} starts from a picture.", "Bring a picture to life in the tab of reference images.")
     check(request, chosen, choosing)
-    if request.tuned_model and (not chosen.own or request.width or request.height or request.lora):
-        happened = f"The tuned model {request.tuned_model!r} was chosen with another model, another size or a LoRA."
-        raise InvalidInput(happened, "An edit has the size of its clip and the studio's own model: leave the others out.")
+    if request.tuned_model and (request.width or request.height or request.lora):
+        happened = f"The tuned model {request.tuned_model!r} was chosen with another size or a LoRA."
+        raise InvalidInput(happened, "An edit has the size of its clip and the model that was tuned on it: leave the others out.")
     if request.domain_model and not chosen.own:
         happened = f"The domain model {request.domain_model!r} was chosen for {chosen.title!r}."
         raise InvalidInput(happened, "Domain models belong to the studio's own model: choose that, or leave the domain model out.")

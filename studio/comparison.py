@@ -155,12 +155,13 @@ class Reader:
             cell: whose clip it is.
         """
         from pipelines.metrics import frame_consistency
+        from pipelines.pocket.world import SIZE
 
         readings = {"consistency": frame_consistency(frames)} if len(frames) > 1 else {}
         if self.clip:
             readings |= self.clip.read(frames, cell.request.prompt)
-        if self.oracle is None:
-            return readings
+        if self.oracle is None or frames.shape[1:3] != (SIZE, SIZE) or not self.bench.model_for(cell.request).own:
+            return readings  # of other sizes, and of another model's clips, it knows nothing
         seen, asked = self.oracle.read(frames), self._asked(cell)
         hits = {name: float(getattr(seen, name) == value) for name, value in asked.items() if hasattr(seen, name)}
         told = {name: hits[name] for name in ("style", "color", "motion") if name in hits}

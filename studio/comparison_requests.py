@@ -179,8 +179,8 @@ def beside_edits(values: Mapping[str, Any], which: str) -> TextToVideoRequest:
     if not values["tuned_model"]:
         raise InvalidInput(f"The prompt is {which} without a tuned model.", "Choose a tuned model, or give a prompt.")
     if which == SOURCE:
-        return TextToVideoRequest(shows="source", **{name: values[name] for name in ("prompt", "frames", "fps", "tuned_model")})
-    kept = ("prompt", "frames", "fps", "steps", "tuned_model", "tuned_steps")
+        return TextToVideoRequest(shows="source", **{name: values[name] for name in ("prompt", "frames", "fps", "model", "tuned_model")})
+    kept = ("prompt", "frames", "fps", "steps", "model", "tuned_model", "tuned_steps")
     return TextToVideoRequest(shows="reconstruction", guidance_scale=1, **{name: values[name] for name in kept})
 
 

@@ -10,7 +10,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import IncompatibleModels, InvalidInput
+from pipelines.errors import InvalidInput
 
 from .making import Bench
 from .requests import TextToVideoRequest
@@ -20,18 +20,22 @@ if TYPE_CHECKING:
 
     from pipelines.tuned_network import Tuned
 
+    from .choosing import Chosen
     from .residency import Resident
     from .tuned_models import TunedRecord
 
 log = logging.getLogger(__name__)
 
 
-def check(request: TextToVideoRequest, bench: Bench) -> None:
+def check(request: TextToVideoRequest, base: Chosen, bench: Bench) -> None:
     """Refuses an edit that cannot be made, before it is queued.
+
+    Args:
+        base: the model that was tuned on the clip.
 
     Raises:
         InvalidInput: naming what does not fit the tuned model.
-        IncompatibleModels: when it belongs to another model than the resident one.
+        WeightsMissing: when the model that the request names is not here.
     """
     record = bench.tuned_models.get(request.tuned_model)
     record.file(request.tuned_steps)
@@ -45,14 +49,9 @@ def check(request: TextToVideoRequest, bench: Bench) -> None:
         raise InvalidInput(f"The sampler is {request.sampler!r}.", "Edits go back the way of their inversion: choose ddim.")
     if request.shows == "edit" and request.prompt.casefold() == record.caption.casefold():
         raise InvalidInput(f"The edit {request.prompt!r} is the caption itself.", "Change some of its words.")
-    check_base(record, bench)
-
-
-def check_base(record: TunedRecord, bench: Bench) -> None:
-    """Raises IncompatibleModels when the model that is loaded is not the one it was tuned on; before it is loaded nobody knows."""
-    if bench.pool.base(bench.settings.model_dir) not in (None, record.base):
-        happened = f"The tuned model {record.title!r} belongs to another model ({record.base_name or record.base})."
-        raise IncompatibleModels(happened, "Start the studio with that model, or choose another tuned model.")
+    if request.model and bench.choosing.model(request.model).path != base.path:
+        happened = f"The tuned model {record.title!r} belongs to {base.title!r}, and the model {request.model!r} was chosen."
+        raise InvalidInput(happened, "Leave the model out: a clip is edited with the one that was tuned on it.")
 
 
 def weights(request: TextToVideoRequest, resident: Resident, bench: Bench) -> dict[str, str]:
@@ -97,6 +96,8 @@ def generate(request: TextToVideoRequest, resident: Resident, bench: Bench, prog
         request.base_strength,
         negative_prompt=request.negative_prompt or None,
         fps=request.fps,
+        width=record.width,
+        height=record.height,
         num_inference_steps=request.steps,
         guidance_scale=request.guidance_scale,
         generator=generator,

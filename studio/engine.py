@@ -264,7 +264,9 @@ class Engine(Shelf):
 
     def _model_of(self, request: Request) -> str:
         """What is loaded for it, for people."""
-        return model_of(request) or self.settings.model_dir.name
+        first = request.base if isinstance(request, ComparisonRequest) else request
+        record = self.tuned_models.find(getattr(first, "tuned_model", ""))
+        return model_of(request) or (record.base_name if record else self.settings.model_dir.name)
 
     def _picture(self, job: Job) -> Path | None:
         event = self._live.get(job.id)

@@ -20,9 +20,9 @@ from .requests import (
     Request,
     TextToVideoRequest,
     TuningRequest,
-    model_of,
 )
 from .text_to_video import work
+from .tuning import usual
 
 BASE = 15.0  # the process, the weights' way to the GPU, files and previews
 FIXED = 0.003  # a frame of one evaluation, whatever the size
@@ -36,7 +36,11 @@ def seconds(request: Request, bench: Bench) -> int:
     if isinstance(request, DomainTrainingRequest):
         wanted = BASE + 60 * request.minutes
     else:
-        largest = max(billions(bench.choosing.model(name).path) for name in {model_of(request), prior_of(request)})
+        first = bench.model_for(request).path
+        if isinstance(request, TuningRequest) and not request.steps:
+            request = request.model_copy(update={"steps": usual(first).steps})
+        prior = prior_of(request)
+        largest = max(billions(path) for path in {first, bench.choosing.model(prior).path if prior else first})
         wanted = BASE + frame_evaluations(request) * (FIXED + PER_BILLION * largest)
     return min(math.ceil(wanted), bench.settings.gpu_seconds)
 
@@ -61,9 +65,9 @@ def frame_evaluations(request: Request) -> float:
 
 
 def prior_of(request: Request) -> str:
-    """The model that a job asks as well, beside the one that it begins with; that one again where there is none."""
+    """The model that a job asks as well, beside the one that it begins with; "" where there is none."""
     first = request.base if isinstance(request, ComparisonRequest) else request
-    return getattr(first, "prior_model", "") or model_of(request)
+    return getattr(first, "prior_model", "")
 
 
 def billions(path: Path) -> float:

@@ -15,12 +15,13 @@ from pipelines.domain_models import DomainModel, list_domain_models
 from pipelines.errors import InvalidInput
 
 from . import __version__
+from .bases import Bases
 from .cells import Walls
-from .choosing import Choosing
+from .choosing import Choosing, Chosen
 from .events import Event
 from .history import History
 from .models import Models
-from .requests import Request
+from .requests import ComparisonRequest, Request, TextToVideoRequest, model_of
 from .residency import ModelPool
 from .settings import Settings
 from .sources import Sources
@@ -74,6 +75,23 @@ class Bench:
     def tuned_models(self) -> TunedModels:
         """Models that were tuned on one clip each."""
         return TunedModels(self.settings.data_dir / "tuned_models")
+
+    @property
+    def bases(self) -> Bases:
+        """Which models they belong to."""
+        return Bases(self.choosing, self.pool.base)
+
+    def model_for(self, request: Request) -> Chosen:
+        """The model that a job begins with: that of the request, and of an edit the one that was tuned on its clip.
+
+        Raises:
+            InvalidInput: when there is no such tuned model.
+            ModelError: when there is no such model, or it cannot be used.
+        """
+        first = request.base if isinstance(request, ComparisonRequest) else request
+        if isinstance(first, TextToVideoRequest) and first.tuned_model:
+            return self.bases.of(self.tuned_models.get(first.tuned_model))
+        return self.choosing.model(model_of(request))
 
     @property
     def sources(self) -> Sources:

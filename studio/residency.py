@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,8 @@ from pipelines import families
 from pipelines.checkpoints import weight_hashes
 from pipelines.domain_models import DomainModel
 from pipelines.errors import InvalidInput, OutOfMemory
-from pipelines.memory import GIB, Job
+from pipelines.memory import GIB, Form, Job
+from pipelines.tuning_memory import Learner, Way, first_way, tuning_bytes
 
 from . import parts
 from .places import Places, Resident, ResidentModel, Stamps, least_bytes, more_bytes, stamps_of, weight_bytes
@@ -152,6 +153,25 @@ class ModelPool:
         self._places.make_room(path, least_bytes(path, self.device, job, resident.form) + more)
         home = self.device if resident.model.waiting else None
         return Room(path, resident.pipe, job, self._places.left(path) - more, home, resident.form)
+
+    def way_to_tune(self, resident: Resident, path: Path, job: Job) -> tuple[Way, Form]:
+        """How the borrowed model can learn a clip of that size, and how it encodes and decodes meanwhile.
+
+        Args:
+            resident: what `borrow(path)` gave.
+            path: folder of that model.
+            job: the clip's size.
+
+        Raises:
+            OutOfMemory: when it cannot.
+        """
+        from pipelines.forms import can_tile, denoisers
+
+        learner = Learner.of(path, replace(resident.form, bytes=denoisers(resident.pipe)[0].dtype.itemsize))
+        offered = learner.ways(self.device.startswith("cuda"), can_tile(resident.pipe))
+        self._places.make_room(path, tuning_bytes(learner, job, offered[0]))
+        way = first_way(learner, job, self._places.left(path), offered)
+        return way, learner.in_way(way)
 
     def domain(self, resident: Resident, base: Path, model: DomainModel) -> ResidentDomain:
         """A domain model beside the borrowed one, loaded once; one that was trained again meanwhile is loaded again.

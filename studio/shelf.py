@@ -8,9 +8,8 @@ from typing import Any
 
 from pipelines.defaults import GenerationDefaults
 from pipelines.domain_models import DomainModel
-from pipelines.errors import StudioError
 
-from . import editing, finishing, media
+from . import finishing, media
 from .choosing import Chosen
 from .domain_training import keep_clips
 from .history import History
@@ -54,14 +53,13 @@ class Shelf:
         return self.bench.domain_models()
 
     def add_tuned_model(self, path: str | Path) -> TunedRecord:
-        """Takes the file of a tuned model; raises ModelError for one that belongs to another model, if that is loaded already."""
-        record = self.tuned_models.add(Path(path))
-        try:
-            editing.check_base(record, self.bench)
-        except StudioError:
-            self.tuned_models.delete(record.name)
-            raise
-        return record
+        """Takes the file of a tuned model, whether or not the model that it belongs to is here already.
+
+        Raises:
+            WeightsDamaged: when it is none.
+            StorageError: when there is no room.
+        """
+        return self.tuned_models.add(Path(path))
 
     def resident(self) -> list[ResidentModel]:
         """The loaded models."""

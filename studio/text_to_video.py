@@ -41,17 +41,18 @@ def check(request: TextToVideoRequest, bench: Bench) -> None:
     Raises:
         UnsupportedFrames: when the model cannot make that many.
         InvalidInput: for what else it cannot do, and when there is no such domain model or tuned model, or it does not fit the rest.
-        IncompatibleModels: when the prior has other latents.
+        IncompatibleModels: when the prior has other latents, or the model that was tuned has other weights now.
         ModelError: when there is no such model to ask, or it cannot be used.
     """
-    ability.check_text_to_video(request, bench.choosing.model(request.model), bench.choosing)
+    chosen = bench.model_for(request)
+    ability.check_text_to_video(request, chosen, bench.choosing)
     if request.prior_model:
-        priors.check(request, bench.choosing.model(request.model), bench.choosing)
+        priors.check(request, chosen, bench.choosing)
         _check_mixed(request, bench)
     if request.domain_model:
         bench.domain_model(request.domain_model)
     if request.tuned_model:
-        editing.check(request, bench)
+        editing.check(request, chosen, bench)
 
 
 def make(making: Making, bench: Bench) -> None:
@@ -78,7 +79,7 @@ def _check_mixed(request: TextToVideoRequest, bench: Bench) -> None:
 @contextmanager
 def borrowed(making: Making, bench: Bench, request: TextToVideoRequest) -> Iterator[ClipMaker]:
     """What makes a request's clips until the end of the `with`: its model is borrowed, and with it the prior, if it has a say."""
-    chosen = bench.choosing.model(request.model)
+    chosen = bench.model_for(request)
     other = bench.choosing.model(request.prior) if request.prior else chosen
     _check_mixed(request, bench)  # once more: its switches may be others by now
     with bench.pool.borrow_all(*dict.fromkeys((chosen.path, other.path))) as residents:
@@ -142,7 +143,11 @@ class ClipMaker:
 
     def room(self, request: TextToVideoRequest) -> Room:
         """How the video can be made with the memory there is; raises OutOfMemory when it cannot."""
-        job = Job(*self.chosen.size(request.width, request.height), request.frames, guided=request.guidance_scale > 1)
+        width, height = self.chosen.size(request.width, request.height)
+        if request.tuned_model:
+            record = self.bench.tuned_models.get(request.tuned_model)
+            width, height = record.width, record.height
+        job = Job(width, height, request.frames, guided=request.guidance_scale > 1)
         return self.bench.pool.room(self.resident, self.chosen.path, job, self.prior.chosen.path if self.prior else None)
 
     def beside(self, request: TextToVideoRequest) -> ResidentDomain | Prior | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from .fields import Text, must_be_name, must_be_visible
+from .model_fields import MOST_DRAWN, Height, ModelName, Width
 from .video_request import MAX_PROMPT, SEEDS
 
 Fitting = Literal["crop", "fit"]
@@ -86,7 +87,7 @@ class TuningRequest(BaseModel):
         title="Length",
         description="How many frames the model sees; its edits have as many.",
         ge=2,
-        le=32,
+        le=MOST_DRAWN,
         json_schema_extra={"unit": "frames"},
     )
     fit: Fitting = Field("crop", title="Shape", description="Cut to the model's shape, or shown whole between black bars.")
@@ -96,7 +97,6 @@ class TuningRequest(BaseModel):
         description="How long it learns; earlier steps are kept as checkpoints. 0 is what suits the model.",
         ge=0,
         le=5000,
-        json_schema_extra={"unit": "steps"},
     )
     learning_rate: float = Field(
         0.0, title="Learning rate", description="How much each step changes; 0 is what suits the model.", ge=0, lt=1
@@ -114,6 +114,10 @@ class TuningRequest(BaseModel):
         description="Each frame looks at the first and the one before it (Tune-A-Video, section 3.2).",
     )
     seed: int = Field(0, title="Seed", description="Of the noise that it learns with.", ge=0, le=SEEDS - 1)
+
+    model: ModelName = ""
+    width: Width = 0
+    height: Height = 0
 
     @property
     def headline(self) -> str:

@@ -43,7 +43,8 @@ class TunedRecord:
         title: what a person calls it.
         caption: of its clip.
         base: `pipelines.tuned_model.base_hash` of the network it was tuned on.
-        base_name: of that model, for people.
+        base_name: of that model, as requests named it then.
+        signature: of that model's files (`pipelines.signatures`); empty where an older version tuned it.
         checkpoints: steps after which it was kept, the last one last.
         frames, fps, width, height: of its clip, as the model sees it.
         edit: the prompt that was tried out while it learned.
@@ -65,6 +66,7 @@ class TunedRecord:
     width: int
     height: int
     edit: str = ""
+    signature: str = ""
     seconds: float = 0.0
     finished: bool = True
     request: dict[str, Any] = field(default_factory=dict)
@@ -277,6 +279,7 @@ def _from_file(about: TunedModel, path: Path, title: str) -> tuple[TunedRecord, 
             width=frames.shape[2],
             height=frames.shape[1],
             edit=str(clip.get("edit", "")),
+            signature=about.signature,
         )
     except (KeyError, ValueError, TypeError, binascii.Error, StorageError) as error:
         raise WeightsDamaged(

@@ -19,26 +19,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.checkpoints import read_defaults
-from pipelines.errors import InvalidInput, StorageError
+from pipelines.errors import IncompatibleModels, InvalidInput, StorageError
+from pipelines.memory import Job
 
 from . import media, source_clips
+from .bases import signature_of
 from .events import Learning
 from .fields import slug
 from .learning import LossCurve, past_losses
 from .making import Bench, Making
-from .requests import TuningRequest
+from .requests import TuningRequest, parse_request
 from .source_clips import SourceClip
 from .tuned_models import THUMBNAIL, TunedRecord, checkpoint, read_source, write, write_source
 
 if TYPE_CHECKING:
     from pipelines.one_shot import OneShotTuner, TuningSettings, TuningStep
+    from pipelines.tuning_memory import Way
 
+    from .choosing import Chosen
     from .residency import Resident
 
 CHECKPOINTS = 4  # kept on the way, the last one included
 SAMPLE_STEPS = 12  # of denoising, for a look while it learns
 STATE_SECONDS = 30.0  # between two times that a slow tuning keeps what it needs to go on
+STATE_SHARE = 20  # times as long as keeping it took, at least: of a large model it is a gigabyte
 RETRY_SECONDS, RETRIES = 2.0, 30  # while the disk is full
 SECONDS_PER_STEP = 0.6  # of 16 frames of the pocket model on two cores, samples included; where nothing was measured yet
 log = logging.getLogger(__name__)
@@ -65,29 +69,33 @@ def usual(model_dir: Path) -> Usual:
 
 def estimate(request: TuningRequest, bench: Bench) -> float | None:
     """Seconds that a tuning takes: from the last one on this model, else from what the pocket model takes; None where nobody knows."""
-    own = usual(bench.settings.model_dir)
-    steps = request.steps or own.steps
+    chosen = bench.choosing.model(request.model)
+    own, (width, height) = usual(chosen.path), chosen.size(request.width, request.height)
+    work = (request.steps or own.steps) * request.frames * width * height
     for record in bench.tuned_models:
-        if record.seconds and record.base_name == bench.settings.model_dir.name:
-            return record.seconds / record.steps * steps * request.frames / record.frames
-    return SECONDS_PER_STEP * steps * request.frames / 16 if own.known else None
+        if record.seconds and record.base_name in (chosen.name, chosen.path.name):
+            return record.seconds * work / (record.steps * record.frames * record.width * record.height)
+    return SECONDS_PER_STEP * work / (16 * 64 * 64) if own.known else None
 
 
 def check(request: TuningRequest, bench: Bench) -> None:
     """Refuses what cannot be learned, before it is queued; no more than its frames are decoded.
 
     Raises:
-        InvalidInput: for a name that is taken, a clip that cannot be read or is too short, or a first edit that changes nothing.
+        InvalidInput: for a model that cannot be tuned, or not so, a name that is taken, a clip that cannot be read or is too short, or a
+            first edit that changes nothing.
+        ModelError: when there is no such model, it cannot be used, or it is not any more what an earlier part was tuned on.
     """
-    chosen, record = bench.choosing.model(""), bench.tuned_models.find(slug(request.name))
-    limits = chosen.defaults
-    if not chosen.capabilities.can("one_shot"):
-        raise InvalidInput(f"The model {chosen.title!r} cannot be tuned on a clip.", chosen.capabilities.cannot["one_shot"])
+    chosen, record = bench.choosing.model(request.model), bench.tuned_models.find(slug(request.name))
+    can, size = chosen.capabilities, chosen.size(request.width, request.height)
+    if not can.can("one_shot"):
+        raise InvalidInput(f"The model {chosen.title!r} cannot be tuned on a clip.", can.cannot["one_shot"])
     if record and (record.finished or not is_same(request, record.folder)):
         raise InvalidInput(f"There is a tuned model {record.name!r} already.", "Choose another name.")
-    if not limits.min_frames <= request.frames <= limits.max_frames:
-        remedy = f"This model makes {limits.min_frames} to {limits.max_frames} frames."
-        raise InvalidInput(f"{request.frames} frames were asked for.", remedy)
+    if record and record.signature not in ("", signature_of(chosen.path)):
+        raise _begun_on_another(record)
+    can.frames.check(request.frames)
+    can.check_size(*size)
     if request.edit.casefold() == request.caption.casefold():
         raise InvalidInput(f"The first edit {request.edit!r} is the caption itself.", "Change some of its words, or leave it empty.")
     if not record:
@@ -100,54 +108,69 @@ def read_clip(request: TuningRequest, bench: Bench) -> SourceClip:
     Raises:
         InvalidInput: when the clip cannot be read or is too short.
     """
-    path, limits = Path(request.clip).expanduser(), read_defaults(bench.settings.model_dir)
+    path, chosen = Path(request.clip).expanduser(), bench.choosing.model(request.model)
     if not path.is_file():
         raise InvalidInput(f"There is no clip {request.clip!r}.", source_clips.REMEDY)
-    return source_clips.read(path, request, (limits.width, limits.height))
+    return source_clips.read(path, request, chosen.size(request.width, request.height))
 
 
 def is_same(request: TuningRequest, folder: Path) -> bool:
     """Whether the folder's tuning was asked for with exactly these settings, so that it can go on."""
     try:
-        return (folder / "training" / "request.json").read_text(encoding="utf-8") == request.model_dump_json()
-    except OSError:
+        return parse_request((folder / "training" / "request.json").read_bytes()) == request
+    except (OSError, InvalidInput):
         return False
+
+
+def _begun_on_another(record: TunedRecord) -> IncompatibleModels:
+    happened = f"The tuning of {record.title!r} was begun on {record.base_name or record.base!r}, which has other weights now."
+    return IncompatibleModels(happened, "Choose another name, and tune on the clip again.")
 
 
 def make(making: Making, bench: Bench) -> None:
     """Learns until its steps are used up or `making.stop` is set; either way the tuned model is there afterwards."""
+    from pipelines.forms import applied
+
     assert isinstance(making.request, TuningRequest)
     shutil.rmtree(making.previews, ignore_errors=True)
-    with bench.pool.borrow(bench.settings.model_dir) as resident:
+    request, chosen = making.request, bench.choosing.model(making.request.model)
+    with bench.pool.borrow(chosen.path) as resident:
         bench.tell(Learning(making.job_id, 0, 0.0, (), None, None))
-        tuning = _Tuning(making, bench, resident)
-        try:
-            tuning.learn()
-        finally:
-            tuning.keep_for_sure()
+        job = Job(*chosen.size(request.width, request.height), request.frames)
+        way, form = bench.pool.way_to_tune(resident, chosen.path, job)
+        with applied(resident.pipe, form):
+            tuning = _Tuning(making, bench, chosen, resident, way)
+            try:
+                tuning.learn()
+            finally:
+                tuning.keep_for_sure()
 
 
 class _Tuning:
     """One tuning while it runs."""
 
-    def __init__(self, making: Making, bench: Bench, resident: Resident) -> None:
+    def __init__(self, making: Making, bench: Bench, chosen: Chosen, resident: Resident, way: Way) -> None:
         from pipelines.one_shot import OneShotTuner
         from pipelines.tuned_model import base_hash
 
         assert isinstance(making.request, TuningRequest)
         self.making, self.bench, self.resident, self.request = making, bench, resident, making.request
         self.folder = bench.tuned_models.folder / slug(self.request.name)
-        self.source = self._source()
-        self.settings = settings_of(self.request, resident)
-        self.tuner: OneShotTuner = OneShotTuner(resident.pipe, self.source.frames, self.request.caption, self.settings, fps=self.source.fps)
         self.before = bench.tuned_models.find(self.folder.name)
-        self.base = base_hash(resident.pipe.unet)
+        self.base, self.base_name = base_hash(resident.pipe.unet), chosen.name or chosen.path.name
+        self.signature = signature_of(chosen.path)
+        if self.before and self.before.base != self.base:
+            raise _begun_on_another(self.before)
+        self.source = self._source()
+        self.notes = tuple(note for note in (*self.source.notes, way.note) if note)
+        self.settings = replace(settings_of(self.request, resident), gradient_checkpointing=way.checkpointing)
+        self.tuner: OneShotTuner = OneShotTuner(resident.pipe, self.source.frames, self.request.caption, self.settings, fps=self.source.fps)
         self.curve = LossCurve(past_losses(self.training / "loss.csv"))
         self.past_seconds = self._go_on()
         self.started, self.first = time.monotonic(), self.tuner.done
         self.newest: Path | None = None
         self.left: float | None = None
-        self.stated = time.monotonic()
+        self.stated, self.pause = time.monotonic(), STATE_SECONDS
         self.kept = self.tuner.done
         self.warning = ""
 
@@ -180,6 +203,8 @@ class _Tuning:
 
         try:
             state = torch.load(self.training / "state.pt", weights_only=True)
+            if state.get("base", self.base) != self.base:
+                raise ValueError("it was begun on other weights")
             self.tuner.load_state_dict(state["tuner"])
             return float(state["seconds"])
         except FileNotFoundError:
@@ -198,7 +223,7 @@ class _Tuning:
             if step.index % every == 0 and step.index < step.total:
                 self._try(self.keep)
                 self._sample()
-            elif time.monotonic() - self.stated > STATE_SECONDS:
+            elif time.monotonic() - self.stated > self.pause:
                 self._try(self._keep_state)
             if self.making.stop.is_set():
                 return
@@ -210,7 +235,7 @@ class _Tuning:
             self._tell()
 
     def _tell(self) -> None:
-        notes = (*self.source.notes, *([self.warning] if self.warning else []))
+        notes = (*self.notes, *([self.warning] if self.warning else []))
         share = self.tuner.done / self.settings.steps
         self.bench.tell(Learning(self.making.job_id, self.tuner.done, share, self.curve.thinned, self.newest, self.left, notes))
 
@@ -223,9 +248,9 @@ class _Tuning:
         pipe, tuned = self.resident.pipe, self.tuner.tuned()
         noise = invert(pipe, tuned, self.tuner.latents, steps=SAMPLE_STEPS, fps=self.source.fps)
         prompts = [(self.request.caption, 1.0)] + ([(self.request.edit, pipe.defaults.guidance_scale)] if self.request.edit else [])
-        shown = [self.source.frames]
+        shown, size = [self.source.frames], dict(zip(("height", "width"), self.source.frames.shape[1:3], strict=True))
         for prompt, guidance in prompts:
-            call = {"fps": self.source.fps, "num_inference_steps": SAMPLE_STEPS, "guidance_scale": guidance}
+            call = size | {"fps": self.source.fps, "num_inference_steps": SAMPLE_STEPS, "guidance_scale": guidance}
             shown.append(media.to_uint8(edit(pipe, tuned, prompt, noise, callback_on_step_end=self._interrupting, **call)))
         if not self.making.stop.is_set():
             self.newest = self.making.previews / f"{self.making.job_id}-{uuid.uuid4().hex[:6]}.webp"
@@ -282,7 +307,8 @@ class _Tuning:
             name=self.request.name,
             caption=self.request.caption,
             base=self.base,
-            base_name=self.resident.model.name,
+            base_name=self.base_name,
+            signature=self.signature,
             steps=done,
             settings={"request": self.request.model_dump(exclude={"clip"})},
             thumbnail=(self.folder / THUMBNAIL).read_bytes(),
@@ -303,7 +329,8 @@ class _Tuning:
             title=self.request.name,
             caption=self.request.caption,
             base=self.base,
-            base_name=self.resident.model.name,
+            base_name=self.base_name,
+            signature=self.signature,
             checkpoints=steps,
             frames=count,
             fps=self.source.fps,
@@ -325,14 +352,15 @@ class _Tuning:
         """
         import torch
 
-        written, text = io.BytesIO(), io.StringIO()
-        torch.save({"tuner": self.tuner.state_dict(), "seconds": self.seconds}, written)
+        written, text, began = io.BytesIO(), io.StringIO(), time.monotonic()
+        torch.save({"tuner": self.tuner.state_dict(), "seconds": self.seconds, "base": self.base}, written)
         table = csv.writer(text, lineterminator="\n")
         table.writerow(["step", "seconds", "loss"])
         table.writerows([self.tuner.done, f"{60 * minutes:.3f}", f"{loss:.6g}"] for minutes, loss in self.curve.points)
         write(self.training / "state.pt", written.getvalue())
         write(self.training / "loss.csv", text.getvalue().encode())
         self.stated = time.monotonic()
+        self.pause = max(STATE_SECONDS, STATE_SHARE * (self.stated - began))
 
 
 def settings_of(request: TuningRequest, resident: Resident) -> TuningSettings:

@@ -33,4 +33,4 @@ class StableDiffusion(Family):
 
     def load(self, directory: Directory, dtype: Any, components: Mapping[str, Any]) -> Any:
         """Inflated on the CPU, in the precision asked for."""
-        return load_image_model(directory.path, "cpu", dtype["default"] if isinstance(dtype, dict) else dtype)
+        return load_image_model(directory.path, "cpu", dtype["default"] if isinstance(dtype, dict) else dtype, components)

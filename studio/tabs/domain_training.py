@@ -123,13 +123,13 @@ class Workshop(Following):
         data = dict(event._data or {})
         if data.get("do") == "rerun":
             return self._careful(lambda: {self.ui.job: self.engine.rerun(data["job"])}, job, seen)
-        return {}
+        return gr.skip()
 
     def errand(self, text: str, job: str | None, seen: dict[str, Any]) -> Updates:
         """Another tab shows a training: the section opens on it."""
         errand = Errand.from_text(text)
         if errand is None or errand.what != KIND:
-            return {}
+            return gr.skip()
         return self._and_look({self.ui.job: errand.id, self.ui.section: gr.Accordion(open=True)}, job, seen)
 
     def opened(self, job: str | None, seen: dict[str, Any]) -> Updates:

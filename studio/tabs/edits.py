@@ -7,15 +7,16 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.errors import InvalidInput
+from pipelines.errors import InvalidInput, StudioError
 from pipelines.pocket.captions import unknown_words
 
-from .. import wall
+from .. import tuning, wall
+from ..choosing import Chosen
 from ..comparison import WallState
 from ..engine import Engine
 from ..requests import RECONSTRUCTION, SOURCE, Request, TextToVideoRequest, edited, parse_request
 from ..tuned_models import TunedRecord
-from . import ACTIONS_JS, QUICK, Errand, axes, controls, tuning_views, views
+from . import ACTIONS_JS, QUICK, Errand, axes, controls, model_choice, tuning_views, views
 from .errands import video_request
 from .stage_parts import IDLE_SECONDS
 from .wall_desk import WallDesk
@@ -23,13 +24,14 @@ from .wall_desk import WallDesk
 KIND = "edits"
 FORM = controls.Form(prefix="edit", without=())
 SETTINGS = ("guidance_scale", "structure", "base_strength", "steps", "seed", "negative_prompt")  # of the base, as they are
+OF_MODEL = ("guidance_scale", "steps")  # whose usual values are those of the model that was tuned
 LAST = "The last"
 Updates = dict[Any, Any]
 
 
 @dataclass(frozen=True)
 class Components:
-    """The tab's parts. `form` has the settings by their names, and what is varied."""
+    """The tab's parts. `form` has the settings by their names, and what is varied; `followed` is the model whose settings it has."""
 
     parts: gr.Tabs
     tabs: gr.Tabs
@@ -54,6 +56,7 @@ class Components:
     clock: gr.Timer
     job: gr.State
     seen: gr.State
+    followed: gr.State
     errand: gr.Textbox
 
 
@@ -77,9 +80,8 @@ def render(parts: gr.Tabs, tabs: gr.Tabs, errand: gr.Textbox) -> Components:
             made["models"] = gr.HTML("", elem_id="tuned-models", elem_classes="shelf", **shown)
             made["shelf"] = gr.HTML("", elem_id="edits-shelf", elem_classes="shelf", **shown)
             made["download"] = gr.Textbox(visible="hidden", label="Download", elem_id="edits-download")
-    return Components(
-        parts, tabs, form, **others, **made, clock=gr.Timer(IDLE_SECONDS), job=gr.State(None), seen=gr.State({}), errand=errand
-    )
+    states = {"clock": gr.Timer(IDLE_SECONDS), "job": gr.State(None), "seen": gr.State({}), "followed": gr.State("")}
+    return Components(parts, tabs, form, **others, **made, **states, errand=errand)
 
 
 def _render_controls() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -131,9 +133,11 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks) -> Edits:
     for html in (ui.under, ui.shelf, ui.models):
         html.click(edits.act, view, everything, **pressed)
     ui.form["rows_field"].input(edits.usual_rows, [ui.form["rows_field"], ui.form["tuned_model"]], [ui.form["rows"]], **QUICK)
-    told = [ui.about, ui.title, ui.delete, ui.form["tuned_steps"]]
-    ui.form["tuned_model"].change(edits.chosen, [ui.form["tuned_model"], ui.form["tuned_steps"]], told, **QUICK)
-    ui.form["edits"].change(edits.typed, [ui.form["edits"]], [ui.unknown], trigger_mode="always_last", **QUICK)
+    told = [ui.about, ui.title, ui.delete, ui.form["tuned_steps"], ui.run, ui.another, ui.grid, ui.unknown, ui.followed]
+    asked = [ui.form[name] for name in ("tuned_model", "tuned_steps", "edits")]
+    ui.form["tuned_model"].change(edits.chosen, [*asked, ui.followed], [*told, *(ui.form[name] for name in OF_MODEL)], **QUICK)
+    typed = [ui.form["edits"], ui.form["tuned_model"]]
+    ui.form["edits"].change(edits.typed, typed, [ui.unknown], trigger_mode="always_last", **QUICK)
     ui.rename.click(edits.renamed, [*view, ui.form["tuned_model"], ui.title], everything, **pressed)
     ui.share.click(edits.shared, [*view, ui.form["tuned_model"]], everything, **pressed)
     ui.delete.click(edits.deleted, [*view, ui.form["tuned_model"]], everything, **pressed)
@@ -151,9 +155,8 @@ class Edits(WallDesk):
 
     def __init__(self, ui: Components, engine: Engine) -> None:
         super().__init__(ui, engine)
-        self.model = engine.settings.model_dir.name
         self.shown += [ui.models, ui.form["tuned_model"]]
-        self.outputs = list(dict.fromkeys([*self.outputs, *self.shown, ui.parts, ui.file]))
+        self.outputs = list(dict.fromkeys([*self.outputs, *self.shown, ui.parts, ui.file, ui.followed]))
         self._actions |= {"use": lambda a: self.fill(self.engine.wall(a["job"])), "choose": lambda a: self.choose(a["clip"])}
 
     def welcome(self) -> str:
@@ -185,9 +188,9 @@ class Edits(WallDesk):
         return parse_request({"kind": KIND, "base": base, "columns": columns, "rows": rows})
 
     def _base(self, given: dict[str, Any], record: TunedRecord) -> dict[str, Any]:
-        own = self.engine.defaults()
-        played = {"prompt": record.caption, "frames": record.frames, "fps": record.fps, "tuned_model": record.name}
-        noise = {"noise_kind": own.noise_kind, "noise_alpha": own.noise_alpha}
+        base = self.engine.bench.bases.of(record)
+        played = {"prompt": record.caption, "frames": record.frames, "fps": record.fps, "tuned_model": record.name, "model": base.name}
+        noise = {"noise_kind": base.defaults.noise_kind, "noise_alpha": base.defaults.noise_alpha}
         return {name: given[name] for name in SETTINGS} | {"tuned_steps": given["tuned_steps"] or 0} | played | noise
 
     def usual_rows(self, field: str, name: str) -> Any:
@@ -196,22 +199,42 @@ class Edits(WallDesk):
         steps = ", ".join(map(str, record.checkpoints)) if record else ""
         return gr.Textbox(steps if field == "tuned_steps" else axes.usual(field, ()), visible=bool(field))
 
-    def chosen(self, name: str, steps: int) -> Updates:
-        """Another tuned model: its caption, name and checkpoints."""
+    def chosen(self, name: str, steps: int, edits: str, followed: str) -> Updates:
+        """Another tuned model: its caption, name and checkpoints, and the model that it belongs to, whose settings come with it."""
         record = self.engine.tuned_models.find(name or "")
+        base, why = self._base_of(record)
+        pressed = gr.Button(interactive=not why)
         choices = [(LAST, 0), *((f"{each}", each) for each in (record.checkpoints if record else ()))]
         kept = steps if steps in [value for _, value in choices] else 0
-        return {
-            self.ui.about: tuning_views.about(record),
+        updates: Updates = {
+            self.ui.about: tuning_views.about(record, base.title if base else "", why),
             self.ui.title: record.title if record else "",
             self.ui.delete: tuning_views.delete(record),
             self.ui.form["tuned_steps"]: gr.Dropdown(choices, value=kept),
+            self.ui.unknown: self._unknown(edits, base),
+            **dict.fromkeys((self.ui.run, self.ui.another, self.ui.grid), pressed),
         }
+        if base is None or str(base.path) == followed:
+            return updates  # the form came with its settings, or has them
+        usual = model_choice.defaults_of(FORM, base)
+        return updates | {self.ui.followed: str(base.path)} | {self.ui.form[name]: usual[name] for name in OF_MODEL}
 
-    def typed(self, text: str) -> str:
+    def _base_of(self, record: TunedRecord | None) -> tuple[Chosen | None, str]:
+        """(the model that it was tuned on, why that cannot be used now)."""
+        try:
+            return (self.engine.bench.bases.of(record), "") if record else (None, "")
+        except StudioError as error:
+            return None, str(error)
+
+    def typed(self, text: str, name: str) -> str:
         """Names the words that the model does not know; those before an arrow are the caption's."""
+        return self._unknown(text, self._base_of(self.engine.tuned_models.find(name or ""))[0])
+
+    def _unknown(self, text: str, base: Chosen | None) -> str:
+        if base is None or not tuning.usual(base.path).known:
+            return ""
         after = " ".join(line.partition("->")[2] or line for line in (text or "").splitlines())
-        return views.unknown_words(unknown_words(after), self.model)
+        return views.unknown_words(unknown_words(after), base.title)
 
     def choose(self, name: str) -> Updates:
         """A tuned model into the form, and the edit that was tried while it learned."""
@@ -246,7 +269,7 @@ class Edits(WallDesk):
     def added(self, job: str | None, seen: dict[str, Any], file: str | None) -> Updates:
         """The file of a tuned model joins the others."""
         if file is None:
-            return {}
+            return gr.skip()
 
         def add() -> Updates:
             return self.choose(self.engine.add_tuned_model(file).name)
@@ -265,7 +288,7 @@ class Edits(WallDesk):
             return self._careful(lambda: here | self.choose(errand.id), job, seen)
         if errand and errand.what == "edit":
             return self._careful(lambda: here | self.fill_edit(video_request(self.engine, errand.id)), job, seen)
-        return {}
+        return gr.skip()
 
     def opened(self, job: str | None, seen: dict[str, Any]) -> Updates:
         """A page that is loaded again finds the wall that is made now or was made last, and its settings."""
@@ -291,7 +314,9 @@ class Edits(WallDesk):
         form = self.ui.form
         record = self.engine.tuned_models.find(request.tuned_model)
         steps = [(LAST, 0), *((str(each), each) for each in (record.checkpoints if record else (request.tuned_steps,)) if each)]
+        base, _ = self._base_of(record)
         return {
+            self.ui.followed: str(base.path) if base else "",
             **{form[name]: getattr(request, name) for name in SETTINGS},
             form["tuned_model"]: gr.Dropdown(self._choices(), value=request.tuned_model),
             form["tuned_steps"]: gr.Dropdown(steps, value=request.tuned_steps),
@@ -307,8 +332,7 @@ class Edits(WallDesk):
         now = updates.get(self.ui.seen)
         if now is None:
             return updates
-        records = list(self.engine.tuned_models)
-        now |= {"models": tuning_views.models(records, ""), "choices": [list(each) for each in self._choices()]}
+        now |= {"models": self._models(), "choices": [list(each) for each in self._choices()]}
         if now["models"] != seen.get("models"):
             updates[self.ui.models] = now["models"]
         if now["choices"] != seen.get("choices") and self.ui.form["tuned_model"] not in updates:
@@ -318,6 +342,13 @@ class Edits(WallDesk):
     def _and_look(self, updates: Updates, job: str | None, seen: dict[str, Any]) -> Updates:
         looked = self.look(updates.get(self.ui.job, job), seen)
         return looked | updates
+
+    def _models(self) -> str:
+        try:
+            bases = self.engine.bench.bases
+        except StudioError as error:
+            return views.alert(str(error))
+        return tuning_views.models((record, *bases.told(record)) for record in self.engine.tuned_models)
 
     def _choices(self) -> list[tuple[str, str]]:
         return [(record.title, record.name) for record in self.engine.tuned_models]

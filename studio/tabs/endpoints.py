@@ -8,7 +8,8 @@ client.predict(
     api_name="/comparison",
 )
 client.predict(clip=gradio_client.handle_file("skier.mp4"), caption="a man is skiing", options={"name": "skier"}, api_name="/tune")
-client.predict(model="skier", edits=["man -> robot"], api_name="/edits")
+client.predict(clip={"id": clip_id}, caption="a man is skiing", options={"name": "a", "model": "my-stable-diffusion"}, api_name="/tune")
+client.predict(model="skier", edits=["man -> robot"], api_name="/edits")     # by the name of the tuned model; its base is found
 client.predict(prompt="a cat walks", picture=gradio_client.handle_file("cat.jpg"), options={"smoother": 2}, api_name="/reference")
 client.predict(prompt="a cat walks", model="Wan-AI/Wan2.1-T2V-1.3B-Diffusers", api_name="/text_to_video")
 client.predict(clip=gradio_client.handle_file("skier.mp4"), step="smoother", api_name="/finish")
@@ -128,7 +129,9 @@ def tuning_of(engine: Engine, clip: Answer, caption: str, options: Answer | None
         path = Path(clip["path"])
     else:
         raise InvalidInput(f"The clip is {shown(clip)}.", "Give a file, or the id of a video.")
-    values = {"kind": "one_shot_tuning", "name": "Tuned by API", **(options or {}), "caption": caption, "clip": "any"}
+    own = engine.completed({"model": (options or {}).get("model")})
+    length = {"frames": own["frames"]} if "frames" in own else {}  # of what else suits the model, 0 asks for it
+    values = {"kind": "one_shot_tuning", "name": "Tuned by API", **length, **(options or {}), "caption": caption, "clip": "any"}
     parse_request(values)  # what is wrong is said before anything is copied
     return parse_request(values | {"clip": str(engine.keep_clips([path]) / path.name)})
 
@@ -143,9 +146,11 @@ def edits(engine: Engine) -> Callable[..., Any]:
 def edits_of(engine: Engine, model: str, edits: list[Any], settings: Answer | None) -> Request:
     """Edits are prompts, or 'red -> blue'; the settings are those of a video."""
     record = engine.tuned_models.get(model)
+    base = engine.bench.bases.of(record)
+    own = base.settings() | {"model": base.name, "sampler": "ddim"}
     clip = {"prompt": record.caption, "frames": record.frames, "fps": record.fps, "tuned_model": record.name}
     columns = {"field": "prompt", "values": [SOURCE, RECONSTRUCTION, *edits]}
-    return parse_request({"kind": "edits", "base": {**(settings or {}), **clip}, "columns": columns})
+    return parse_request({"kind": "edits", "base": {**own, **(settings or {}), **clip}, "columns": columns})
 
 
 def reference(engine: Engine) -> Callable[..., Any]:
@@ -227,7 +232,7 @@ def stage_frame(engine: Engine) -> Callable[..., Any]:
 
 def tuned_models(engine: Engine) -> Callable[..., Any]:
     def tuned_models() -> list:  # type: ignore[type-arg]
-        kept = ("name", "title", "caption", "base_name", "checkpoints", "frames", "fps", "finished", "created")
+        kept = ("name", "title", "caption", "base_name", "checkpoints", "frames", "fps", "width", "height", "finished", "created")
         return [{name: getattr(record, name) for name in kept} for record in engine.tuned_models]
 
     return tuned_models

@@ -63,7 +63,7 @@ def tuned(request: TextToVideoRequest) -> dict[str, str]:
     """What decides an edit, a reconstruction, or nothing but which clip it is."""
     played = {"frames": plural(request.frames, "frame"), "fps": f"{request.fps:g} fps"}
     which = {"shows": {"edit": "", "reconstruction": "reconstruction", "source": "source clip"}[request.shows]}
-    model = {"tuned_model": f"tuned model {request.tuned_model}"}
+    model = {"model": named(request), "tuned_model": f"tuned model {request.tuned_model}"}
     if request.shows == "source":
         return model | which | played
     last = f"checkpoint {request.tuned_steps}" if request.tuned_steps else "last checkpoint"

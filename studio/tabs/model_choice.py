@@ -194,14 +194,13 @@ def sampler_help(chosen: Chosen | None, name: str) -> str:
 
 
 def why_not_tuned(engine: Engine, model: str) -> str:
-    """Why the model in the header is not tuned on a clip; "" where it is: the studio's own, if its kind can be."""
+    """Why the model in the header cannot be tuned on a clip; "" where it can."""
     try:
         chosen = engine.chosen(model)
     except StudioError as error:
         return str(error)
-    if reason := chosen.capabilities.cannot.get("one_shot", ""):
-        return f"{chosen.title}: {reason}"
-    return "" if chosen.own else f"To tune {chosen.title} on a clip, start the studio with --model {chosen.path}"
+    reason = chosen.capabilities.cannot.get("one_shot", "")
+    return f"{chosen.title} cannot be tuned on a clip. {reason}" if reason else ""
 
 
 def _drawing(form: controls.Form, chosen: Chosen, given: Mapping[str, Any]) -> dict[str, Any]:

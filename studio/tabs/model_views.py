@@ -195,10 +195,7 @@ def _use(one: ModelHere) -> str:
         return ""
     if one.alone:
         return ""  # what it lacks is said below
-    said = "Choose it at the top of the page."
-    if one.about.capabilities.can("one_shot"):
-        said += f" To tune it on a clip, start the studio with --model {one.path}"
-    return f'<p class="line">{escape(said)}</p>'
+    return '<p class="line">Choose it at the top of the page.</p>'
 
 
 def roles(one: ModelHere) -> list[str]:

@@ -71,7 +71,7 @@ class Place:
     def dropped(self, file: str | None, text: str, notes: Notes, model: str | None) -> Updates:
         """A picture is kept at once, so that it is still there when its turn comes; one that cannot be used says why."""
         if file is None:
-            return {}
+            return gr.skip()
         try:
             kept = self.engine.add_picture(file, model or "")
         except StudioError as error:

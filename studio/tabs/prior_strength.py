@@ -296,7 +296,7 @@ class Bench(FollowsModel, WallDesk):
             return self._careful(lambda: self._compared(video_request(self.engine, errand.id)), job, seen)
         if errand and errand.what == KIND:
             return self._careful(lambda: {self.ui.job: errand.id}, job, seen)
-        return {}
+        return gr.skip()
 
     # -- The form -----------------------------------------------------------------------------------------------------------
 

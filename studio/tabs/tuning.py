@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.defaults import GenerationDefaults
-from pipelines.errors import InvalidInput, ModelError, StudioError
+from pipelines.errors import InvalidInput, StudioError
 from pipelines.pocket.captions import unknown_words, vocabulary
 
 from .. import bundled, source_clips, tuning
@@ -22,11 +22,13 @@ from ..requests import TuningRequest, parse_request
 from ..source_clips import ClipFacts
 from . import ACTIONS_JS, QUICK, Errand, controls, model_choice, tuning_views, views
 from .following import Following
+from .sliders import Slider
 from .stage_parts import IDLE_SECONDS
 
 KIND = "one_shot_tuning"
 FORM = controls.Form(TuningRequest, "tuning", without=())
-TRIM = ("start", "stride", "frames", "fit")
+TRIM = ("start", "stride", "frames", "fit", "width", "height")
+TOLD = ("caption", "edit", "steps", "frames", "width", "height")
 OWN_CLIPS = 8  # of the history, that are offered
 Updates = dict[Any, Any]
 
@@ -47,7 +49,9 @@ class Components:
     parts: gr.Tabs
     file: gr.File
     picks: gr.HTML
+    footage: gr.HTML
     unknown: gr.HTML
+    words: gr.HTML
     fields: dict[str, Any]
     about_model: gr.HTML
     estimate: gr.HTML
@@ -86,37 +90,41 @@ def render(parts: gr.Tabs, model_dir: Path, limits: tuple[int, int] | None) -> C
 
 
 def _render_controls(model_dir: Path, limits: tuple[int, int] | None) -> dict[str, Any]:
-    """The form and what belongs to it."""
+    """The form and what belongs to it, for the studio's own model."""
     model, own = model_dir.name, tuning.usual(model_dir)
     made: dict[str, Any] = {}
     made["file"] = gr.File(
         label="Drop a clip here", file_types=list(source_clips.SUFFIXES), height=72, elem_id="tuning-file", elem_classes="drop"
     )
     made["picks"] = gr.HTML(tuning_views.picks(()), elem_id="picks", js_on_load=ACTIONS_JS, apply_default_css=False)
-    if own.known:
-        gr.HTML(tuning_views.real_footage(model), elem_id="real-footage", apply_default_css=False)
+    footage = tuning_views.real_footage(model)
+    made["footage"] = gr.HTML(footage, visible=own.known, elem_id="real-footage", apply_default_css=False)
     fields: dict[str, Any] = {}
     fields["caption"] = gr.Textbox(
         lines=2, max_lines=6, placeholder="a man is skiing", **(FORM.common("caption") | {"elem_classes": "prompt-field"})
     )
     made["unknown"] = gr.HTML("", elem_id="tuning-unknown", apply_default_css=False)
-    gr.HTML(views.vocabulary(vocabulary(), model), js_on_load=None, elem_id="tuning-vocabulary", apply_default_css=False)
+    words = views.vocabulary(vocabulary(), model)
+    made["words"] = gr.HTML(words, visible=own.known, js_on_load=None, elem_id="tuning-vocabulary", apply_default_css=False)
     fields["edit"] = gr.Textbox("", lines=1, max_lines=4, placeholder="a robot is skiing", **FORM.common("edit"))
     fields["name"] = gr.Textbox("", lines=1, max_lines=1, placeholder="From the caption", **FORM.common("name"))
     with gr.Accordion("Frames of the clip", open=True):
         fields["start"] = gr.Slider(0, 1, 0, step=0.05, buttons=["reset"], **FORM.common("start"))
         fields["stride"] = gr.Slider(1, 30, 1, step=1, buttons=["reset"], **FORM.common("stride"))
         least, most = limits or (FORM.schema["frames"]["minimum"], FORM.schema["frames"]["maximum"])
-        fields["frames"] = gr.Slider(max(2, least), most, 16, step=1, buttons=["reset"], **FORM.common("frames"))
+        fields["frames"] = Slider(max(2, least), most, min(16, most), step=1, buttons=["reset"], **FORM.common("frames"))
         fields["fit"] = gr.Radio(
             [("Cut", "crop"), ("Whole", "fit")], value="crop", **(FORM.common("fit") | {"elem_classes": "field segments"})
         )
     with gr.Accordion("Advanced", open=False):
-        fields["steps"] = gr.Slider(1, max(1000, own.steps), own.steps, step=1, buttons=["reset"], **FORM.common("steps"))
+        fields["steps"] = Slider(1, max(1000, own.steps), own.steps, step=1, buttons=["reset"], **FORM.common("steps"))
         fields["learning_rate"] = gr.Number(own.learning_rate, **FORM.common("learning_rate"))
         fields["rank"] = gr.Slider(0, 64, 0, step=1, buttons=["reset"], **FORM.common("rank"))
         fields["sparse_causal"] = gr.Checkbox(True, **FORM.common("sparse_causal"))
         fields["seed"] = gr.Number(0, precision=0, **FORM.common("seed"))
+        with gr.Row(elem_classes="size-row"):
+            for name in ("width", "height"):
+                fields[name] = gr.Number(0, step=8, precision=0, min_width=100, **FORM.common(name))
     return made | {"fields": fields}
 
 
@@ -125,33 +133,31 @@ def listen(ui: Components, engine: Engine, page: gr.Blocks, errand: gr.Textbox, 
     tuner = Tuner(ui, engine, errand)
     view = [ui.job, ui.seen]
     pressed: dict[str, Any] = {"trigger_mode": "once", **QUICK}
-    values = list(ui.fields.values())
-    ui.file.upload(tuner.dropped, [ui.file], tuner.chosen, **QUICK)
-    ui.picks.click(tuner.picked, None, tuner.chosen, **pressed)
+    values, sized = [chooser, *ui.fields.values()], [chooser, ui.fields["width"], ui.fields["height"]]
+    told, trimmed = [chooser, *(ui.fields[name] for name in TOLD)], [ui.clip, chooser, *(ui.fields[name] for name in TRIM)]
+    ui.file.upload(tuner.dropped, [ui.file, *sized], tuner.chosen, **QUICK)
+    ui.picks.click(tuner.picked, sized, tuner.chosen, **pressed)
     ui.trim.click(tuner.started, None, [ui.fields["start"]], **pressed)
     gr.on(
         [ui.fields[name].change for name in TRIM],
         tuner.trimmed,
-        [ui.clip, *(ui.fields[name] for name in TRIM)],
+        trimmed,
         [ui.trim, ui.frames, ui.note],
         trigger_mode="always_last",
         **QUICK,
     )
-    gr.on(
-        [ui.fields[name].change for name in ("caption", "edit", "steps", "frames")],
-        tuner.told,
-        [ui.fields[name] for name in ("caption", "edit", "steps", "frames")],
-        [ui.unknown, ui.estimate],
-        trigger_mode="always_last",
-        **QUICK,
-    )
-    chooser.change(tuner.switched, [chooser], [ui.run, ui.about_model], **QUICK)
+    about = [ui.unknown, ui.estimate]
+    gr.on([ui.fields[name].change for name in TOLD], tuner.told, told, about, trigger_mode="always_last", **QUICK)
+    # One after the other: what is told and shown is of the form as it is then.
+    switching = chooser.change(tuner.switched, [chooser, ui.clip], tuner.follows, **QUICK)
+    switching.then(tuner.told, told, about, **QUICK).then(tuner.trimmed, trimmed, [ui.trim, ui.frames, ui.note], **QUICK)
     ui.run.click(tuner.run, [*view, ui.clip, *values], tuner.outputs, **pressed)
     ui.stop.click(tuner.stop, view, tuner.outputs, **pressed)
     ui.live.click(tuner.act, view, tuner.outputs, **pressed)
     ui.clock.tick(tuner.look, view, tuner.shown, **pressed)
-    errand.change(tuner.errand, [errand, *view], [*tuner.outputs, *(each for each in tuner.chosen if each not in tuner.outputs)], **QUICK)
-    page.load(tuner.opened, [*view, *(ui.fields[name] for name in ("caption", "edit", "steps", "frames"))], tuner.outputs_at_start, **QUICK)
+    asked = [*tuner.outputs, *(each for each in tuner.chosen if each not in tuner.outputs)]
+    errand.change(tuner.errand, [errand, *view, *sized], asked, **QUICK)
+    page.load(tuner.opened, [*view, *told], tuner.outputs_at_start, **QUICK)
     return tuner
 
 
@@ -162,39 +168,56 @@ class Tuner(Following):
 
     def __init__(self, ui: Components, engine: Engine, errand: gr.Textbox) -> None:
         super().__init__(ui, engine)
-        self.model = engine.settings.model_dir.name
         self.ask = errand
         self.shown = [ui.live, ui.run, ui.stop, ui.clock, ui.job, ui.seen, ui.picks]
         self.outputs = [*self.shown, ui.note, ui.parts, errand]
         self.outputs_at_start = [*self.outputs, ui.unknown, ui.estimate]
         self.chosen = [ui.clip, ui.note, ui.file, ui.trim, ui.frames, *(ui.fields[name] for name in ("caption", *TRIM))]
+        followed = ("stride", "frames", "steps", "learning_rate", "width", "height")
+        self.follows = [ui.run, ui.about_model, ui.footage, ui.words, *(ui.fields[name] for name in followed)]
 
-    def switched(self, model: str | None) -> Updates:
-        """Another model in the header: what is tuned is the studio's own, and only where the header says so."""
-        why = model_choice.why_not_tuned(self.engine, model or "")
-        return {self.ui.run: gr.Button(interactive=not why), self.ui.about_model: f'<p class="hint">{escape(why)}</p>' if why else ""}
+    def switched(self, model: str | None, clip: ChosenClip | None) -> Updates:
+        """Another model in the header: its limits and what suits it, or why it cannot be tuned."""
+        ui, why = self.ui, model_choice.why_not_tuned(self.engine, model or "")
+        updates: Updates = {ui.run: gr.Button(interactive=not why), ui.about_model: f'<p class="hint">{escape(why)}</p>' if why else ""}
+        if why:
+            return updates
+        chosen, fields = self.engine.chosen(model or ""), ui.fields
+        own, rule, size = tuning.usual(chosen.path), chosen.capabilities.frames, chosen.size(0, 0)
+        frames, stride = self._usual_trim(chosen.defaults, clip.facts) if clip else (chosen.defaults.num_frames, gr.skip())
+        unit = f"Multiples of {chosen.capabilities.size_unit}; 0 is the model's own"
+        return updates | {
+            ui.footage: gr.HTML(tuning_views.real_footage(chosen.title), visible=own.known),
+            ui.words: gr.HTML(views.vocabulary(vocabulary(), chosen.title), visible=own.known),
+            fields["frames"]: gr.Slider(max(2, rule.least), rule.most, frames),
+            fields["stride"]: stride,
+            fields["steps"]: gr.Slider(1, max(1000, own.steps), own.steps),
+            fields["learning_rate"]: own.learning_rate,
+            fields["width"]: gr.Number(0, step=chosen.capabilities.size_unit, info=f"{unit} {size[0]}."),
+            fields["height"]: gr.Number(0, step=chosen.capabilities.size_unit, info=f"{unit} {size[1]}."),
+        }
 
     # -- The clip -----------------------------------------------------------------------------------------------------------
 
-    def dropped(self, file: str | None) -> Updates:
+    def dropped(self, file: str | None, *sized: Any) -> Updates:
         """An upload is kept at once, so that it is still there when its turn comes."""
         if file is None:
-            return {}
-        return self._choosing(lambda: self._kept(Path(file))) | {self.ui.file: None}
+            return gr.skip()
+        return self._choosing(lambda: self._kept(Path(file)), *sized) | {self.ui.file: None}
 
-    def picked(self, event: gr.EventData) -> Updates:
+    def picked(self, model: str | None, width: int, height: int, event: gr.EventData) -> Updates:
         """A bundled clip, or one that was made here."""
         data = dict(event._data or {})
         if data.get("do") == "bundled":
-            return self._choosing(lambda: self._bundled(data["clip"]))
-        return self._taken(str(data.get("clip")))
+            return self._choosing(lambda: self._bundled(data["clip"]), model, width, height)
+        return self._taken(str(data.get("clip")), model, width, height)
 
-    def _taken(self, clip_id: str) -> Updates:
+    def _taken(self, clip_id: str, *sized: Any) -> Updates:
         def taken() -> tuple[Path, str]:
             clip = self.engine.history.get(clip_id)
             return self._kept(clip.path)[0], clip.prompt
 
-        return self._choosing(taken)
+        return self._choosing(taken, *sized)
 
     def _bundled(self, name: str) -> tuple[Path, str]:
         return bundled.clip(name, self.engine.settings.data_dir / "training_clips" / "bundled"), bundled.caption(name)
@@ -203,14 +226,12 @@ class Tuner(Following):
         source_clips.probe(path)  # what is no clip is refused before it is copied
         return self.engine.keep_clips([path]) / path.name, ""
 
-    def _choosing(self, take: Callable[[], tuple[Path, str]]) -> Updates:
+    def _choosing(self, take: Callable[[], tuple[Path, str]], model: str | None, width: int, height: int) -> Updates:
         """A clip into the form, trimmed as suits the model."""
         try:
             path, caption = take()
             facts = source_clips.probe(path)
-            own = self._defaults()
-            frames = max(2, min(own.num_frames, facts.frames, own.max_frames))
-            stride = source_clips.usual_stride(facts, frames, own.fps)
+            frames, stride = self._usual_trim(self._defaults(model), facts)
             clip = ChosenClip(str(path), facts, tuple(source_clips.strip(path, facts)))
         except StudioError as error:
             return {self.ui.note: views.alert(str(error))}
@@ -221,48 +242,62 @@ class Tuner(Following):
             fields["stride"]: stride,
             fields["frames"]: frames,
             fields["fit"]: "crop",
-            **self.trimmed(clip, 0.0, stride, frames, "crop"),
+            **self.trimmed(clip, model, 0.0, stride, frames, "crop", width, height),
         } | ({fields["caption"]: caption} if caption else {})
 
-    def _defaults(self) -> GenerationDefaults:
+    def _defaults(self, model: str | None) -> GenerationDefaults:
         try:
-            return self.engine.defaults()
-        except ModelError:
+            return self.engine.chosen(model or "").defaults
+        except StudioError:
             return GenerationDefaults()
+
+    def _usual_trim(self, own: GenerationDefaults, facts: ClipFacts) -> tuple[int, int]:
+        """(frames, stride) that suit a model and a clip."""
+        frames = max(2, min(own.num_frames, facts.frames, own.max_frames))
+        return frames, source_clips.usual_stride(facts, frames, own.fps)
 
     def started(self, event: gr.EventData) -> Any:
         """A picture of the strip is where the first frame shall be."""
         data = dict(event._data or {})
         return float(data["clip"]) if data.get("do") == "start" else gr.skip()
 
-    def trimmed(self, clip: ChosenClip | None, *values: Any) -> Updates:
-        """The strip, and exactly the frames that the model will see."""
+    def trimmed(self, clip: ChosenClip | None, model: str | None, *values: Any) -> Updates:
+        """The strip, and exactly the frames that the model will see, where it can be tuned."""
         if clip is None:
-            return {}
+            return gr.skip()
         trim = dict(zip(TRIM, values, strict=True))
         seconds = trim["stride"] * (trim["frames"] - 1) / clip.facts.fps
         strip = tuning_views.clip(Path(clip.path).name, clip.facts, clip.strip, trim["start"], seconds)
+        if model_choice.why_not_tuned(self.engine, model or ""):
+            return {self.ui.trim: strip, self.ui.frames: "", self.ui.note: ""}
         try:
-            source = tuning.read_clip(request_of({"caption": "any", "name": "any", "clip": clip.path, **trim}), self.engine.bench)
+            asked = {"caption": "any", "name": "any", "clip": clip.path, "model": model or "", **trim}
+            source = tuning.read_clip(request_of(asked), self.engine.bench)
         except StudioError as error:
             return {self.ui.trim: strip, self.ui.frames: "", self.ui.note: views.alert(str(error))}
         return {self.ui.trim: strip, self.ui.frames: tuning_views.frames(source), self.ui.note: ""}
 
     # -- The tuning -----------------------------------------------------------------------------------------------------------
 
-    def told(self, caption: str | None, edit: str | None, steps: int, frames: int) -> Updates:
+    def told(self, model: str | None, caption: str | None, edit: str | None, *values: Any) -> Updates:
         """Words that the model does not know, and how long it will take."""
-        unknown = views.unknown_words(unknown_words(f"{caption or ''} {edit or ''}"), self.model)
+        nothing: Updates = {self.ui.unknown: "", self.ui.estimate: ""}
+        if model_choice.why_not_tuned(self.engine, model or ""):
+            return nothing
+        chosen = self.engine.chosen(model or "")
+        if tuning.usual(chosen.path).known:
+            nothing[self.ui.unknown] = views.unknown_words(unknown_words(f"{caption or ''} {edit or ''}"), chosen.title)
         try:
-            request = request_of({"caption": "any", "name": "any", "clip": "any", "steps": steps, "frames": frames})
+            given = dict(zip(TOLD[2:], values, strict=True))
+            request = request_of({"caption": "any", "name": "any", "clip": "any", "model": model or "", **given})
             seconds = tuning.estimate(request, self.engine.bench)
         except StudioError:
-            return {self.ui.unknown: unknown, self.ui.estimate: ""}
-        return {self.ui.unknown: unknown, self.ui.estimate: tuning_views.estimate(seconds)}
+            return nothing
+        return nothing | {self.ui.estimate: tuning_views.estimate(seconds)}
 
-    def run(self, job: str | None, seen: dict[str, Any], clip: ChosenClip | None, *values: Any) -> Updates:
+    def run(self, job: str | None, seen: dict[str, Any], clip: ChosenClip | None, model: str | None, *values: Any) -> Updates:
         """Submits the form. An error is a sentence above the button, and nothing else changes."""
-        given = dict(zip(self.ui.fields, values, strict=True))
+        given = dict(zip(self.ui.fields, values, strict=True)) | {"model": model or ""}
 
         def submit() -> Updates:
             if clip is None:
@@ -279,21 +314,21 @@ class Tuner(Following):
             return self._careful(lambda: {self.ui.job: self.engine.rerun(data["job"])}, job, seen)
         if data.get("do") == "edit":
             return {self.ask: Errand("edit-with", data["clip"]).to_text()}
-        return {}
+        return gr.skip()
 
-    def errand(self, text: str, job: str | None, seen: dict[str, Any]) -> Updates:
+    def errand(self, text: str, job: str | None, seen: dict[str, Any], *sized: Any) -> Updates:
         """Another tab shows a tuning, or has a clip to tune on."""
         errand = Errand.from_text(text)
         here = {self.ui.parts: gr.Tabs(selected="tune")}
         if errand and errand.what == KIND:
             return self._and_look(here | {self.ui.job: errand.id}, job, seen)
         if errand and errand.what == "tune":
-            return here | self._taken(errand.id)
-        return {}
+            return here | self._taken(errand.id, *sized)
+        return gr.skip()
 
-    def opened(self, job: str | None, seen: dict[str, Any], caption: str, edit: str, steps: int, frames: int) -> Updates:
+    def opened(self, job: str | None, seen: dict[str, Any], *told: Any) -> Updates:
         """A page that is loaded again finds the tuning that runs, or the last one."""
-        return self._and_look({self.ui.job: self._last()} | self.told(caption, edit, steps, frames), None, {})
+        return self._and_look({self.ui.job: self._last()} | self.told(*told), None, {})
 
     def look(self, job: str | None, seen: dict[str, Any]) -> Updates:
         """The tuning as it is now; only what changed since the last look is sent."""

@@ -41,7 +41,7 @@ def real_footage(model: str) -> str:
     """What to expect of a small model on camera clips, before anybody waits for it."""
     return (
         f'<p class="hint">The {escape(model)} model has only ever seen drawn shapes. Real footage comes back softer, and edits of it will '
-        "hardly follow the words. For those, start the studio on a Stable Diffusion folder (--model).</p>"
+        "hardly follow the words. For those, choose a Stable Diffusion model at the top of the page.</p>"
     )
 
 
@@ -97,7 +97,8 @@ def estimate(seconds: float | None) -> str:
 
 def live(request: TuningRequest, event: Event, record: TunedRecord | None) -> str:
     """A tuning under way, or how it ended."""
-    title = f'<h2>Tuned model {escape(request.name)}</h2><p class="prompt">{escape(request.caption)}</p>'
+    on = f'<p class="hint">On the model {escape(request.model)}</p>' if request.model else ""
+    title = f'<h2>Tuned model {escape(request.name)}</h2><p class="prompt">{escape(request.caption)}</p>{on}'
     if isinstance(event, Learning):
         notes = "".join(f'<p class="hint">{escape(note)}</p>' for note in event.notes)
         return f"{title}{bar(event)}{plot(event.losses)}{sample(request, event)}{notes}"
@@ -137,18 +138,22 @@ def ended(event: Done | Stopped, record: TunedRecord | None) -> str:
 # -- Tuned models ---------------------------------------------------------------------------------------------------------
 
 
-def models(records: Iterable[TunedRecord], chosen: str) -> str:
-    """All that were kept, to be chosen from."""
-    cards = "".join(card(record, record.name == chosen) for record in records)
+def models(records: Iterable[tuple[TunedRecord, str, str]]) -> str:
+    """All that were kept, to be chosen from.
+
+    Args:
+        records: (tuned model, its base for people, why that cannot be used now, or "").
+    """
+    cards = "".join(card(*each) for each in records)
     return f'<h2>Tuned models</h2><div class="past-walls tuned">{cards}</div>' if cards else ""
 
 
-def card(record: TunedRecord, chosen: bool) -> str:
-    line = f"{views.plural(record.steps, 'step')} · {views.plural(record.frames, 'frame')} · {record.base_name}"
+def card(record: TunedRecord, base: str, why: str) -> str:
+    parts = [views.plural(record.steps, "step"), views.plural(record.frames, "frame"), f"on {base}", *(["not usable now"] if why else [])]
     return (
-        f'<button type="button" data-do="choose" data-clip="{escape(record.name)}" aria-pressed="{str(chosen).lower()}">'
+        f'<button type="button" data-do="choose" data-clip="{escape(record.name)}" title="{escape(why)}">'
         f'<img src="{views.file_url(record.thumbnail)}" alt=""><span class="what">{escape(record.title)}</span>'
-        f'<span class="what">{escape(record.caption)}</span><span class="line">{escape(line)}</span></button>'
+        f'<span class="what">{escape(record.caption)}</span><span class="line">{escape(" · ".join(parts))}</span></button>'
     )
 
 
@@ -160,9 +165,12 @@ def edits_welcome(chosen: TunedRecord | None) -> str:
     return f'<p class="lead">{lead}</p>'
 
 
-def about(record: TunedRecord | None) -> str:
-    """The caption that edits start from."""
-    return f'<p class="about">Its clip: {escape(record.caption)}</p>' if record else ""
+def about(record: TunedRecord | None, base: str = "", why: str = "") -> str:
+    """The caption that edits start from, and the model that makes them, or why it cannot."""
+    if record is None:
+        return ""
+    made_by = views.alert(why) or f'<p class="about">Its model, whichever is chosen above: {escape(base)}</p>'
+    return f'<p class="about">Its clip: {escape(record.caption)}</p>{made_by}'
 
 
 def delete(record: TunedRecord | None) -> str:

@@ -11,17 +11,23 @@ from playwright.sync_api import Page, expect
 
 from studio.engine import Engine
 from studio.settings import Settings
+from tests.pipelines.directories import save
 from tests.serving import serving
 
-pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.filterwarnings("ignore:.*no_silent_downcasting", "ignore::FutureWarning", "ignore::UserWarning"),
+]
 SLOW = 60_000  # a tuning on a busy machine, in milliseconds
 
 
 @pytest.fixture(scope="module")
 def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[tuple[str, Engine]]:
-    """A studio of its own."""
+    """A studio of its own, which has a Stable Diffusion beside its model."""
+    folder = save("stable-diffusion", tmp_path_factory.mktemp("here") / "tiny-sd")
     settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
     with serving(settings) as served:
+        served[1].models.add(str(folder))
         yield served
 
 
@@ -74,3 +80,31 @@ def test_on_a_narrow_screen_nothing_runs_over(tab: Page) -> None:
     take(tab)
     tab.set_viewport_size({"width": 400, "height": 800})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 400
+
+
+def choose(page: Page, title: str) -> None:
+    page.locator("#model input").click()
+    page.get_by_role("option", name=title, exact=True).click()
+
+
+def fill(tab: Page, name: str, value: str) -> None:
+    tab.locator(f"#tuning-{name} input[type=number]").fill(value)
+    tab.locator(f"#tuning-{name} input[type=number]").press("Tab")
+
+
+def test_a_stable_diffusion_that_is_chosen_in_the_header_is_tuned_and_named_where_its_clip_is_edited(tab: Page) -> None:
+    choose(tab, "tiny-sd")
+    expect(tab.locator("#tuning-frames input[type=range]")).to_have_attribute("max", "64")
+    expect(tab.locator("#real-footage")).to_be_hidden()
+    take(tab)
+    fill(tab, "frames", "3")
+    expect(tab.locator("#seen-frames .film i")).to_have_count(3)
+    tab.get_by_text("Advanced", exact=True).locator("visible=true").click()
+    expect(tab.locator("#tuning-learning_rate input")).to_have_value("0.00003")
+    fill(tab, "steps", "1")
+    tab.locator("#tuning-name textarea, #tuning-name input").first.fill("On another")
+    tab.locator("#tune").click()
+    tab.locator("#tuning-live").get_by_role("button", name="Edit with it").click(timeout=SLOW)
+    expect(tab.locator("#edit-about")).to_contain_text("Its model, whichever is chosen above: tiny-sd")
+    expect(tab.locator("#edit-guidance_scale input").first).to_have_value("12.5")
+    expect(tab.locator("#tuned-models button", has_text="On another")).to_contain_text("on tiny-sd")

@@ -52,15 +52,17 @@ def movable(folder: Path) -> Path:
     return folder
 
 
-def stable_diffusion(folder: Path) -> None:
+def stable_diffusion(folder: Path, second: bool = False) -> None:
+    """SD 1.x, or 2.x: linear projections, a head dimension a level, and v is predicted."""
     tokenizer = build_tokenizer()
     encoder = tiny_text_encoder(len(tokenizer), tokenizer.eos_token_id)
-    scheduler = diffusers.PNDMScheduler(beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1)
+    kind = "v_prediction" if second else "epsilon"
+    scheduler = diffusers.PNDMScheduler(beta_schedule="scaled_linear", skip_prk_steps=True, steps_offset=1, prediction_type=kind)
     pipe = diffusers.StableDiffusionPipeline(
         vae=pipes.image_vae(),
         tokenizer=tokenizer,
         scheduler=scheduler,
-        unet=tiny_image_unet(),
+        unet=tiny_image_unet(second),
         text_encoder=encoder,
         safety_checker=None,
         feature_extractor=None,

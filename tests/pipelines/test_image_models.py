@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 import torch
 from diffusers import PNDMScheduler, StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from pipelines import families
 from pipelines.checkpoints import load_text_to_video, read_defaults
 from pipelines.errors import WeightsDamaged
-from pipelines.one_shot import OneShotTuner, TuningSettings, default_settings, edit, encode_clip, invert
+from pipelines.one_shot import OneShotTuner, TuningSettings, default_settings, edit, encode_clip, invert, trainable_parameters
 from pipelines.pocket.tokenizer import build_tokenizer
+from pipelines.signatures import learning_parameters, signature
 from pipelines.tuned_model import TunedModel, base_hash, load_tuned_model, save_tuned_model
 from tests.pipelines.families import image_vae
 from tests.tiny import tiny_image_unet, tiny_text_encoder
@@ -75,3 +78,31 @@ def test_a_damaged_one_is_named(folder: Path, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     with pytest.raises(WeightsDamaged, match="diffusion_pytorch_model"):
         load_text_to_video(copy)
+
+
+def test_what_tells_it_from_others_is_read_from_its_files_in_any_precision(folder: Path, tmp_path: Path) -> None:
+    network = load_text_to_video(folder).unet
+    assert learning_parameters(folder) == sum(each.numel() for each in trainable_parameters(network).values())
+    halved = shutil.copytree(folder, tmp_path / "halved")
+    for file in halved.glob("*/*.safetensors"):
+        save_file({name: tensor.half() for name, tensor in load_file(file).items()}, file.with_suffix(".unfinished"))
+        file.unlink()
+        file.with_suffix(".unfinished").rename(file.with_name(f"{file.stem}.fp16.safetensors"))
+    assert signature(halved) == signature(folder)
+    assert base_hash(load_text_to_video(halved).unet) == base_hash(network)
+
+
+def test_one_with_other_weights_anywhere_has_another_signature(folder: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    file = next((other / "unet").glob("*.safetensors"))
+    tensors = load_file(file)
+    tensors["down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"] *= 1.01  # which tuning leaves as it is
+    save_file(tensors, file)
+    assert signature(other) != signature(folder)
+
+
+def test_parts_that_are_loaded_already_are_shared(folder: Path) -> None:
+    first = load_text_to_video(folder)
+    second = families.load(folder, components={"vae": first.vae, "text_encoder": first.text_encoder})
+    assert second.vae is first.vae
+    assert second.text_encoder is first.text_encoder

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from diffusers.models.attention import BasicTransformerBlock
 
 from pipelines.errors import InvalidInput
 from pipelines.inflation import VideoUNet
@@ -104,6 +105,19 @@ def test_gradient_checkpointing_changes_no_step_and_is_gone_afterwards(pipe: Tex
     saved, plain = (tuner(pipe, clip, steps=2, gradient_checkpointing=on) for on in (True, False))
     assert [step.loss for step in saved] == pytest.approx([step.loss for step in plain], rel=1e-3)
     assert not pipe.unet.is_gradient_checkpointing
+
+
+def test_nothing_is_learned_or_kept_of_what_stays_as_it_is(pipe: TextToVideoPipeline, clip: np.ndarray) -> None:
+    list(OneShotTuner(pipe, clip, "a red square", TuningSettings(steps=1)))
+    assert all(parameter.grad is None and parameter.requires_grad for parameter in pipe.unet.parameters())
+
+
+def test_under_other_tensors_compiled_blocks_run_as_they_are_written(pipe: TextToVideoPipeline) -> None:
+    block = next(module for module in pipe.unet.modules() if isinstance(module, BasicTransformerBlock))
+    block._compiled_call_impl = compiled = object()
+    with laid_over(pipe.unet, {}, False):
+        assert block._compiled_call_impl is None
+    assert block._compiled_call_impl is compiled
 
 
 def test_at_first_low_rank_tuning_is_the_model_itself(pipe: TextToVideoPipeline, clip: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import torch
 from pipelines.errors import IncompatibleModels, StorageError, WeightsDamaged, WeightsMissing
 from pipelines.inflation import VideoUNet
 from pipelines.one_shot import Tuned, trainable_parameters
+from pipelines.signatures import stored_base
 from pipelines.tuned_model import TunedModel, base_hash, load_tuned_model, read_tuned_model, save_tuned_model
 from tests.tiny import tiny_image_unet
 
@@ -63,3 +64,8 @@ def test_where_nothing_can_be_written_the_error_says_so_and_leaves_nothing(tmp_p
     with pytest.raises(StorageError, match="cannot be written"):
         save_tuned_model(tmp_path / "file" / "a.safetensors", Tuned({}), TunedModel("a", "b", "c"))
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_of_the_studio_s_own_network_the_base_is_known_from_its_files(unet: VideoUNet, tmp_path: Path) -> None:
+    unet.save_pretrained(tmp_path / "unet")
+    assert stored_base(tmp_path) == base_hash(unet)

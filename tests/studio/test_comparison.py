@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import InvalidInput, JobError, UnsupportedFrames
 from studio.cells import MadeCell
-from studio.comparison import best_column, curves
+from studio.comparison import Reader, best_column, curves
 from studio.engine import Done, Engine, Event, Failed, Stopped
 from studio.events import CellStep
 from studio.jobs import State
@@ -259,6 +259,8 @@ def test_with_an_oracle_beside_the_model_style_and_content_are_read(adapted: Eng
     cells = adapted.wall(done.job_id).cells
     assert {"style", "content", "color", "consistency"} <= set(cells[0].readings)
     assert all(0 <= made.readings[name] <= 1 for made in cells.values() for name in ("style", "content", "color"))
+    smaller = small_frames(cells[0].clip)[:, ::2, ::2]
+    assert set(Reader.of(adapted.bench).read(smaller, STRENGTHS.cells()[0])) == {"consistency"}  # of other sizes it knows nothing
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.errors import IncompatibleModels, InvalidInput, JobError, StorageError, WeightsDamaged
+from pipelines.errors import InvalidInput, JobError, StorageError, WeightsDamaged, WeightsMissing
 from studio import media, tuned_models, tuning
 from studio.engine import Done, Engine, Event, Failed, Stopped
 from studio.events import Learning
@@ -292,8 +292,8 @@ def test_a_tuned_model_is_renamed_shared_added_and_deleted(engine: Engine, clip:
 
 def test_a_tuned_model_of_another_model_is_refused(engine: Engine, clip: Path, tmp_path: Path) -> None:
     record = tuned(engine, clip)
-    engine.tuned_models.keep(replace(record, base="0123456789abcdef", base_name="grandmother"))
-    with pytest.raises(IncompatibleModels, match=r"The tuned model 'Square' belongs to another model \(grandmother\)."):
+    engine.tuned_models.keep(replace(record, signature="0123456789abcdef", base_name="grandmother"))
+    with pytest.raises(WeightsMissing, match="belongs to the model 'grandmother', which is not here"):
         engine.submit(EDIT)
 
 

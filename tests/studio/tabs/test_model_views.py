@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from pipelines.catalog import Catalog, CatalogEntry, DescribedModel, describe, load_catalog
@@ -69,14 +68,11 @@ def test_what_cannot_be_used_says_why_and_can_be_deleted() -> None:
     assert 'data-confirm="Delete for good?"' in shown
 
 
-def test_a_model_says_where_it_is_chosen_and_how_it_is_tuned(tiny_model: Path) -> None:
+def test_a_model_says_where_it_is_chosen(tiny_model: Path) -> None:
     about = describe(tiny_model)
     assert isinstance(about, DescribedModel)
     shown = model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=about), {})
     assert "Choose it at the top of the page." in shown
-    assert f"--model {tiny_model}" in shown
-    other = replace(about, capabilities=replace(about.capabilities, cannot={"one_shot": "It cannot."}))
-    assert "--model" not in model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=other), {})
     assert "Choose it" not in model_views.model(ModelHere(tiny_model, "tiny", "studio", 1, about=about), {})
 
 
