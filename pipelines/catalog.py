@@ -24,6 +24,7 @@ from .defaults import GenerationDefaults
 from .errors import CatalogError, InvalidInput, UnsafeModel, WeightsDamaged, WeightsMissing
 
 CATALOG = Path(__file__).resolve().parent.parent / "assets" / "catalog.toml"
+MODULE = "diffusion_pytorch_model*.safetensors"  # a motion module's own files, beside which its LoRA may lie
 Role = Literal["text-to-video", "image-to-video", "image-base", "one-shot", "prior", "adapter"]
 HUB_ID = r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}"
 Side = Annotated[int, Field(ge=8, multiple_of=8)]
@@ -211,7 +212,7 @@ def describe(path: str | Path) -> DescribedModel | DescribedLora:
     directory = families.read_directory(path)
     family = families.family_of(directory)
     families.check_safe(directory)
-    files = weight_files(path) if directory.pipeline != "MotionAdapter" else sorted(path.glob("*.safetensors"))
+    files = weight_files(path) if directory.pipeline != "MotionAdapter" else one_form(path, MODULE)
     # A full and a half precision of the same weights count once.
     counted = [file for place in family.places for file in one_form(path / place)] or files
     vae = directory.config("vae")
@@ -294,9 +295,9 @@ def tensors_of(file: Path, metadata: dict[str, str] | None = None) -> dict[str, 
         raise WeightsDamaged(f"{str(file)!r} is not a whole safetensors file ({error}).", "Get the file again.") from error
 
 
-def one_form(folder: Path) -> list[Path]:
+def one_form(folder: Path, pattern: str = "*.safetensors") -> list[Path]:
     """The safetensors files of a folder without those in half precision that double others."""
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob(pattern))
     return [file for file in files if not in_half(file)] or files
 
 

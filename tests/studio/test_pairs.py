@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.catalog import load_catalog
+from pipelines.catalog import describe, load_catalog
 from pipelines.errors import InvalidInput, JobError
 from studio.engine import Done, Engine
+from studio.model_files import Plan, RemoteFile, write_note
 from studio.model_here import ModelHere
 from studio.pairs import fits
 from studio.tabs import pair_views
 from tests.pipelines.directories import movable, save
 from tests.studio.models import events, text_request
+from tests.studio.test_models import lora
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
 PAIR = "motion on base"
@@ -92,6 +94,21 @@ def test_a_model_of_another_width_or_of_the_second_generation_is_not_moved(folde
     config = second / "unet" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"cross_attention_dim": 1024}))
     assert not fits(module, second)
+
+
+def test_a_lora_that_lies_beside_its_module_is_listed_and_not_counted_as_part_of_it(
+    engine: Engine, folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    folder = engine.models.store.folder_of("wangfuyun/AnimateLCM")
+    shutil.copytree(folders[0], folder)
+    alone = describe(folder)
+    entry = engine.models.loras["animatelcm"]
+    lora(folder / entry.file)
+    files = tuple(RemoteFile(file.name, file.stat().st_size) for file in folder.iterdir())
+    write_note(folder, Plan("wangfuyun/AnimateLCM", "main", "1", files))
+    module, beside = [one for one in engine.models.here() if one.stored]
+    assert (module.title, module.alone, module.about) == ("AnimateLCM", True, alone)
+    assert (beside.file, engine.models.advice(beside)) == (entry.file, entry.advice)
 
 
 def test_the_cards_of_both_name_the_pair_and_of_one_say_what_to_get(engine: Engine, both: tuple[Path, Path]) -> None:
