@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from studio import tuning
 from studio.engine import Engine
 from studio.settings import Settings
 
@@ -24,6 +25,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.tiny import save_tiny_model
 
     return save_tiny_model(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_samples() -> Iterator[None]:
+    """A look at what a tuning learns takes most of its time; a rough one is a look too."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tuning, "SAMPLE_STEPS", 2)
+        yield
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,18 @@ from studio.engine import Engine
 from studio.settings import Settings
 
 
+@dataclass
+class Pace:
+    """How much longer each step of a served studio's models takes; may be changed while they run."""
+
+    seconds_per_step: float = 0.0
+
+
 @contextmanager
-def serving(settings: Settings, seconds_per_step: float = 0.0) -> Iterator[tuple[str, Engine]]:
-    """The address and the engine of a studio on a free port, its model slowed down so that there is something to see."""
+def serving(settings: Settings, pace: Pace | None = None) -> Iterator[tuple[str, Engine]]:
+    """The address and the engine of a studio on a free port, whose models can be slowed down so that there is something to see."""
     settings = settings.model_copy(update={"port": free_port()})
-    engine = Engine(settings, slowed(seconds_per_step))
+    engine = Engine(settings, paced(pace or Pace()))
     page = build(engine)
     page.launch(**launch_arguments(settings), prevent_thread_lock=True)
     engine.start()
@@ -29,15 +37,15 @@ def serving(settings: Settings, seconds_per_step: float = 0.0) -> Iterator[tuple
         engine.close()
 
 
-def slowed(seconds_per_step: float) -> Callable[[Path, str], Any]:
-    """Loads models as always; each call of their networks then takes a little longer."""
+def paced(pace: Pace) -> Callable[[Path, str], Any]:
+    """Loads models as always; each call of their networks then takes as much longer as the pace says."""
 
     def load(path: Path, device: str) -> Any:
         from pipelines import families
 
         pipe = families.load(path, device)
         network = pipe.denoiser if hasattr(pipe, "denoiser") else pipe.unet
-        network.register_forward_pre_hook(lambda *_: time.sleep(seconds_per_step))
+        network.register_forward_pre_hook(lambda *_: time.sleep(pace.seconds_per_step))
         return pipe
 
     return load

@@ -21,6 +21,8 @@ from studio.engine import Done, Engine
 from studio.requests import TextToVideoRequest
 from studio.settings import ROOT, Settings
 
+CLIP = TextToVideoRequest(prompt="a red ball moving left")
+
 
 def page_up_seconds(model: Path) -> float:
     """From starting the program to its first answer."""
@@ -47,11 +49,10 @@ def answers(port: int) -> bool:
         return False
 
 
-def clip_seconds(model: Path, runs: int) -> tuple[float, float]:
-    """Medians of a default clip, warm: through the engine, and by the pipeline alone."""
+def clip_seconds(model: Path, runs: int, request: TextToVideoRequest = CLIP) -> tuple[float, float]:
+    """Medians of a clip, warm: through the engine, and by the pipeline alone."""
     from studio.text_to_video import generate
 
-    request = TextToVideoRequest(prompt="a red ball moving left")
     with tempfile.TemporaryDirectory() as data:
         engine = Engine(Settings(data_dir=Path(data), model_dir=model, warm_up=False))
         engine.start()

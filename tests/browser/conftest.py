@@ -10,9 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from studio.settings import Settings
-from tests.serving import serving
+from tests.serving import Pace, serving
 
-SECONDS_PER_STEP = 0.06
 PATIENCE_MS = 20_000  # of actions and expectations alike: a busy machine is slow, not wrong
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -25,11 +24,29 @@ def browser(chromium: str) -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def studio(browser: Browser, tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[tuple[str, Any]]:
-    """One studio for all browser tests; each takes a browser of its own."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
-    with serving(settings, SECONDS_PER_STEP) as served:
+@pytest.fixture(scope="module")
+def model(tiny_model: Path) -> Path:
+    """The studio's own model; a test file may have another."""
+    return tiny_model
+
+
+@pytest.fixture(scope="module")
+def shared_pace() -> Pace:
+    return Pace()
+
+
+@pytest.fixture
+def pace(shared_pace: Pace) -> Iterator[Pace]:
+    """How slow the models are, where a test must see them at work: as fast as they can before it, and after it again."""
+    yield shared_pace
+    shared_pace.seconds_per_step = 0.0
+
+
+@pytest.fixture(scope="module")
+def studio(browser: Browser, tmp_path_factory: pytest.TempPathFactory, model: Path, shared_pace: Pace) -> Iterator[tuple[str, Any]]:
+    """One studio for a file of tests; each test looks at it as a visitor of its own."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=model, device="cpu", warm_up=False)
+    with serving(settings, shared_pace) as served:
         yield served
 
 

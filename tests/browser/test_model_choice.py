@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,7 @@ from playwright.sync_api import Page, expect
 from safetensors.torch import load_file, save_file
 
 from studio.engine import Engine
-from studio.settings import Settings
 from tests.pipelines.directories import save
-from tests.serving import serving
 
 pytestmark = [
     pytest.mark.browser,
@@ -26,14 +23,6 @@ SLOW = 60_000  # a clip on a busy machine, in milliseconds
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save("wan", tmp_path_factory.mktemp("here") / "tiny-wan")
-
-
-@pytest.fixture(scope="module")
-def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[tuple[str, Engine]]:
-    """A studio of its own: other tests should not find the model in theirs."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
-    with serving(settings, 0.02) as served:
-        yield served
 
 
 def other_weights(folder: Path, name: str) -> Path:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from studio.engine import Engine
-from studio.settings import Settings
 from tests.pipelines.directories import save
-from tests.serving import serving
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,13 +18,10 @@ SLOW = 60_000  # a tuning on a busy machine, in milliseconds
 
 
 @pytest.fixture(scope="module")
-def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[tuple[str, Engine]]:
-    """A studio of its own, which has a Stable Diffusion beside its model."""
-    folder = save("stable-diffusion", tmp_path_factory.mktemp("here") / "tiny-sd")
-    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
-    with serving(settings) as served:
-        served[1].models.add(str(folder))
-        yield served
+def studio(studio: tuple[str, Engine], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Engine]:
+    """With a Stable Diffusion beside its model."""
+    studio[1].models.add(str(save("stable-diffusion", tmp_path_factory.mktemp("here") / "tiny-sd")))
+    return studio
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from studio.engine import Engine
 from studio.jobs import State
 from studio.requests import TextToVideoRequest
 from tests.browser.conftest import PATIENCE_MS
+from tests.serving import Pace
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
 PROMPT = "a big red star bouncing over green hills, pixel art"
@@ -46,11 +47,13 @@ def set_field(page: Page, name: str, value: int) -> None:
     pytest.fail(f"the page did not take {value} for {name}")
 
 
-def test_a_prompt_becomes_a_playing_video_with_progress_on_the_way(page: Page) -> None:
+def test_a_prompt_becomes_a_playing_video_with_progress_on_the_way(page: Page, pace: Pace) -> None:
     set_field(page, "steps", 80)
+    pace.seconds_per_step = 0.2
     ask(page)
     expect(page.locator("#stage .status")).to_have_text(re.compile(r"denoising \d+/80 · \d+ s left · seed \d+"))
     expect(page.locator("#stage img.preview")).to_have_js_property("complete", True)
+    pace.seconds_per_step = 0.0
     stage(page, "done").wait_for()
     video = page.locator("#stage .hero video")
     expect(video).to_have_js_property("paused", False)
@@ -65,8 +68,9 @@ def test_a_small_clip_is_shown_at_four_times_its_size_or_more_and_crisp(page: Pa
     expect(video).to_have_css("image-rendering", "pixelated")
 
 
-def test_run_turns_into_stop_in_place_and_stopping_frees_the_device(page: Page, studio: Studio) -> None:
+def test_run_turns_into_stop_in_place_and_stopping_frees_the_device(page: Page, studio: Studio, pace: Pace) -> None:
     before = page.locator("#run").bounding_box()
+    pace.seconds_per_step = 0.2
     set_field(page, "steps", 200)
     ask(page)
     page.locator("#stop").wait_for()
@@ -80,8 +84,9 @@ def test_run_turns_into_stop_in_place_and_stopping_frees_the_device(page: Page, 
     assert studio[1].active_job() is None
 
 
-def test_a_reload_in_the_middle_finds_the_running_job_and_the_form(page: Page, studio: Studio) -> None:
+def test_a_reload_in_the_middle_finds_the_running_job_and_the_form(page: Page, studio: Studio, pace: Pace) -> None:
     set_field(page, "steps", 100)
+    pace.seconds_per_step = 0.3
     ask(page)
     expect(page.locator("#stage .status")).to_contain_text("denoising")
     job = studio[1].active_job()
@@ -89,6 +94,7 @@ def test_a_reload_in_the_middle_finds_the_running_job_and_the_form(page: Page, s
     expect(page.locator("#stage .status")).to_contain_text("denoising")
     assert studio[1].active_job() == job
     expect(page.locator("#prompt textarea")).to_have_value(PROMPT)
+    pace.seconds_per_step = 0.0
     stage(page, "done").wait_for(timeout=3 * PATIENCE_MS)
 
 
@@ -141,8 +147,9 @@ def test_a_changed_setting_is_marked_and_reset_with_one_click(page: Page) -> Non
     expect(chip).to_have_count(0)
 
 
-def test_waiting_jobs_can_be_reordered_and_skipped(page: Page, studio: Studio) -> None:
+def test_waiting_jobs_can_be_reordered_and_skipped(page: Page, pace: Pace) -> None:
     set_field(page, "steps", 200)
+    pace.seconds_per_step = 0.2
     ask(page, "a red ball")
     page.locator("#another").wait_for()
     for prompt in ("a green ball", "a blue ball"):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ from playwright.sync_api import Page, expect
 from studio.engine import Engine
 from studio.media import write_mp4
 from studio.requests import TextToVideoRequest
-from studio.settings import Settings
-from tests.serving import serving
+from tests.serving import Pace
 from tests.tiny import save_tiny_domain_model
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
@@ -26,14 +24,11 @@ SLOW = 60_000  # a wall on a busy machine, in milliseconds
 
 
 @pytest.fixture(scope="module")
-def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Studio]:
-    """A studio of its own, with a domain model beside the tiny one."""
-    model = tmp_path_factory.mktemp("adapted") / "tiny"
-    shutil.copytree(tiny_model, model)
+def model(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With a domain model beside the tiny one."""
+    model = shutil.copytree(tiny_model, tmp_path_factory.mktemp("adapted") / "tiny")
     save_tiny_domain_model(model, "sketch")
-    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=model, device="cpu", warm_up=False)
-    with serving(settings, 0.03) as served:
-        yield served
+    return model
 
 
 @pytest.fixture
@@ -93,14 +88,18 @@ def test_the_values_follow_the_setting_and_rows_make_a_matrix(tab: Page) -> None
     expect(cells(tab)).to_have_count(4, timeout=SLOW)
 
 
-def test_cells_appear_one_by_one_and_a_stopped_wall_goes_on(tab: Page, studio: Studio) -> None:
+def test_cells_appear_one_by_one_and_a_stopped_wall_goes_on(tab: Page, studio: Studio, pace: Pace) -> None:
     seeds(tab)
-    compare(tab, "a wall to stop", "1, 2, 3", steps=100)  # slow enough that a busy page sees it before its end
+    pace.seconds_per_step = 0.3
+    compare(tab, "a wall to stop", "1, 2, 3", steps=20)
     expect(cells(tab, "making")).to_have_count(1)
     cells(tab).first.wait_for(timeout=SLOW)
+    pace.seconds_per_step = 1.0  # slow enough that a busy page stops it before its end
     tab.keyboard.press("Escape")
     again = tab.get_by_role("button", name=re.compile("Make the missing"))
-    again.click(timeout=SLOW)
+    again.wait_for(timeout=SLOW)
+    pace.seconds_per_step = 0.0
+    again.click()
     expect(cells(tab)).to_have_count(3, timeout=SLOW)
     assert studio[1].history.count("wall to stop") == 3
 
@@ -116,19 +115,16 @@ def test_a_reload_finds_the_wall_and_the_form(tab: Page) -> None:
     expect(tab.locator("#columns-values textarea")).to_have_value("5, 6")
 
 
-@pytest.mark.parametrize(
-    ("columns", "sentence"),
-    [
+def test_bad_values_are_refused_above_the_button(tab: Page) -> None:
+    seeds(tab)
+    for columns, sentence in (
         ("1, 1", "The seed 1 is given twice. Leave one of them out."),
         ("-1", "The value of seed is '-1'."),
         (", ".join(map(str, range(100))), "100 values of seed were given. Give at most 24."),
         ("", "The values of seed are []. Give a list of one or more."),
-    ],
-)
-def test_bad_values_are_refused_above_the_button(tab: Page, columns: str, sentence: str) -> None:
-    seeds(tab)
-    ask(tab, "a red ball", columns)
-    expect(tab.locator("#wall-note .alert")).to_contain_text(sentence)
+    ):
+        ask(tab, "a red ball", columns)
+        expect(tab.locator("#wall-note .alert")).to_contain_text(sentence)
 
 
 def test_a_blind_wall_tells_nothing_until_a_favourite_is_picked(tab: Page, studio: Studio) -> None:
@@ -187,8 +183,9 @@ def test_an_earlier_wall_is_opened_again(tab: Page) -> None:
     expect(cells(tab)).to_have_count(2, timeout=SLOW)
 
 
-def test_while_a_wall_is_made_single_videos_can_be_queued(tab: Page) -> None:
+def test_while_a_wall_is_made_single_videos_can_be_queued(tab: Page, pace: Pace) -> None:
     seeds(tab)
+    pace.seconds_per_step = 0.2
     compare(tab, "a long wall", "1, 2, 3", steps=200)
     cells(tab, "making").wait_for()
     tab.get_by_role("tab", name="Text to video").click()

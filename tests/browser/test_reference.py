@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,11 @@ from playwright.sync_api import Page, expect
 from studio.engine import Engine
 from studio.history import ClipRecord
 from studio.requests import FinishingRequest, ReferenceRequest, TextToVideoRequest
-from studio.settings import Settings
-from tests.serving import serving
 
 pytestmark = [pytest.mark.browser, pytest.mark.filterwarnings("ignore:.*no_silent_downcasting")]
 Studio = tuple[str, Engine]
 SLOW = 60_000  # a chain on a busy machine, in milliseconds
 PROMPT = "a big red star bouncing over green hills, pixel art"
-
-
-@pytest.fixture(scope="module")
-def studio(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Iterator[Studio]:
-    """A studio of its own."""
-    settings = Settings(data_dir=tmp_path_factory.mktemp("studio") / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
-    with serving(settings) as served:
-        yield served
 
 
 @pytest.fixture

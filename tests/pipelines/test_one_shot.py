@@ -165,7 +165,7 @@ def test_sparse_causal_tuning_computes_what_a_sparse_causal_network_computes(pip
 @pytest.mark.parametrize("start", [None, NoisePrior("independent")])
 def test_the_inverted_noise_brings_the_clip_back(clip: np.ndarray, start: NoisePrior | None) -> None:
     pipe = tiny_pipeline(STABLE_DIFFUSION_SCHEDULER)
-    latents = encode_clip(pipe, clip)
+    latents = encode_clip(pipe, clip[:3])
     noise = invert(pipe, Tuned({}, sparse_causal=False), latents, steps=100, start=start)
     back = edit(pipe, Tuned({}, sparse_causal=False), "", noise, num_inference_steps=100, guidance_scale=1.0, output_type="latent")
     error = (torch.as_tensor(back) - latents[0]).square().mean().sqrt() / latents.std()

@@ -15,7 +15,7 @@ from studio.requests import TextToVideoRequest
 from studio.settings import Settings
 from studio.tabs.signatures import OWN_SETTINGS
 from tests.pipelines.directories import save
-from tests.serving import serving
+from tests.serving import Pace, serving
 from tests.studio.chains import moving, write_clip
 
 # Gradio's own bookkeeping asks pandas for an option that newer ones deprecate.
@@ -27,7 +27,7 @@ PROMPT = "a red ball moving left"
 def studio(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Iterator[tuple[Client, Engine]]:
     folder = tmp_path_factory.mktemp("api")
     settings = Settings(data_dir=folder / "outputs", model_dir=tiny_model, device="cpu", warm_up=False)
-    with serving(settings, seconds_per_step=0.01) as (url, engine):
+    with serving(settings, Pace(0.01)) as (url, engine):
         yield Client(url, verbose=False, download_files=folder), engine
 
 

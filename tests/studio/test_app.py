@@ -12,6 +12,7 @@ from studio.settings import ROOT, Settings
 FOLDERS = ["clips", "previews", "walls", "stages", "sources", "domain_models", "tuned_models", "shared", "examples"]
 BUILD = """
 import sys
+import app
 from studio.app import build, launch_arguments
 from studio.engine import Engine
 from studio.settings import Settings
@@ -19,7 +20,7 @@ settings = Settings(data_dir=sys.argv[1], model_dir=sys.argv[2])
 engine = Engine(settings)
 build(engine), launch_arguments(settings)
 engine.close()
-print(sorted({"torch", "diffusers", "transformers"} & set(sys.modules)))
+print(sorted({"torch", "diffusers", "transformers", "cv2"} & set(sys.modules)))
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ def test_every_cell_is_an_ordinary_clip_that_its_own_settings_give_again(engine:
 
 
 def test_cells_appear_one_by_one_while_the_wall_is_made(engine: Engine) -> None:
-    request = SEEDS.model_copy(update={"base": BASE.model_copy(update={"steps": 20})})
+    request = SEEDS.model_copy(update={"base": BASE.model_copy(update={"steps": 8})})
     steps = [event for event in engine.watch(engine.submit(request), timeout=60) if isinstance(event, CellStep)]
     assert [len(step.cells) for step in steps] == sorted(len(step.cells) for step in steps)
     assert {step.cell for step in steps} == {0, 1, 2}
@@ -118,25 +119,27 @@ engine = Engine(Settings(data_dir=sys.argv[1], model_dir=sys.argv[2], device="cp
 engine.start()
 base = TextToVideoRequest(prompt="long", frames=4, steps=60)
 job_id = engine.submit(ComparisonRequest(base=base, columns=Axis(field="seed", values=(1, 2, 3))))
+engine.submit(TextToVideoRequest(prompt="waiting", frames=4, steps=2))
 next(event for event in engine.watch(job_id) if isinstance(event, CellStep) and event.cells)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_a_killed_process_keeps_the_cells_of_its_wall(settings: Settings) -> None:
-    subprocess.run([sys.executable, "-c", KILLED, str(settings.data_dir), str(settings.model_dir)], cwd=ROOT, capture_output=True)
+def test_a_killed_process_loses_no_job_and_keeps_the_cells_of_its_wall(settings: Settings) -> None:
+    command = [sys.executable, "-c", KILLED, str(settings.data_dir), str(settings.model_dir)]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == -signal.SIGKILL
     after = Engine(settings)
-    (interrupted,) = after.queue()
+    waiting, interrupted = after.queue()
     kept = len(after.wall(interrupted.id).cells)
     after.start()
-    run_again = after.rerun(interrupted.id)
-    *_, done = after.watch(run_again, timeout=60)
+    ends = [[*after.watch(job_id, timeout=60)][-1] for job_id in (waiting.id, after.rerun(interrupted.id))]
     count = after.history.count()
     after.close()
+    assert (waiting.prompt, waiting.state) == ("waiting", State.QUEUED)
     assert (interrupted.state, interrupted.kind) == (State.INTERRUPTED, "comparison")
     assert kept >= 1
-    assert isinstance(done, Done)
-    assert count == 3
+    assert [type(end) for end in ends] == [Done, Done]
+    assert count == 1 + 3
 
 
 def test_a_deleted_clip_is_missing_in_its_wall(engine: Engine) -> None:

@@ -78,12 +78,12 @@ def test_the_prior_is_as_it_was_after_a_training(engine: Engine, clips: Path) ->
         return read_frames(done.clips[0].path)
 
     before = clip()
-    run(engine, request(clips, minutes=SECOND))
+    run(engine, request(clips, minutes=SECOND / 10))
     assert (clip() == before).all()
 
 
 def test_a_name_that_is_taken_is_refused(engine: Engine, clips: Path) -> None:
-    run(engine, request(clips, minutes=SECOND))
+    run(engine, request(clips, minutes=SECOND / 10))
     with pytest.raises(InvalidInput, match=r"There is a domain model 'my-squares' already\. Choose another name\."):
         engine.submit(request(clips))
 

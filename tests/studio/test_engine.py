@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +13,7 @@ from pipelines.errors import JobError, StorageError
 from studio.engine import Done, Engine, Event, Failed, Loading, Queued, Step, Stopped
 from studio.jobs import State
 from studio.requests import TextToVideoRequest
-from studio.settings import ROOT, Settings
+from studio.settings import Settings
 
 SHORT = TextToVideoRequest(prompt="a red ball moving left", frames=4, steps=3, seed=7)
 LONG = SHORT.model_copy(update={"steps": 200})
@@ -292,32 +289,6 @@ def test_the_history_outlives_a_restart(settings: Settings, engine: Engine) -> N
     after = Engine(settings)
     assert after.status(done.job_id) == done
     after.close()
-
-
-KILLED = """
-import os, signal, sys
-from studio.engine import Engine, Step
-from studio.requests import TextToVideoRequest
-from studio.settings import Settings
-engine = Engine(Settings(data_dir=sys.argv[1], model_dir=sys.argv[2], device="cpu", warm_up=False))
-engine.start()
-job_id = engine.submit(TextToVideoRequest(prompt="long", frames=4, steps=200))
-engine.submit(TextToVideoRequest(prompt="waiting", frames=4, steps=2))
-next(event for event in engine.watch(job_id) if isinstance(event, Step))
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_killed_process_loses_no_job(settings: Settings) -> None:
-    command = [sys.executable, "-c", KILLED, str(settings.data_dir), str(settings.model_dir)]
-    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == -signal.SIGKILL
-    after = Engine(settings)
-    waiting, interrupted = after.queue()
-    assert (waiting.prompt, waiting.state, interrupted.prompt, interrupted.state) == ("waiting", State.QUEUED, "long", State.INTERRUPTED)
-    after.start()
-    *_, last = after.watch(waiting.id, timeout=60)
-    after.close()
-    assert isinstance(last, Done)
 
 
 def test_two_studios_never_share_a_folder(engine: Engine, settings: Settings) -> None:

@@ -131,7 +131,7 @@ def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path: Path, frame
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_disk_that_fills_up_leaves_the_old_file_and_no_half_of_a_new_one(tmp_path: Path, frames: np.ndarray, name: str) -> None:
-    noise = np.random.default_rng(0).integers(0, 256, (24, 256, 256, 3), np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
     (tmp_path / name).write_text("the old one")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))

@@ -39,7 +39,7 @@ def test_a_batch_is_a_function_of_its_step(batches: Callable[[int], Batch]) -> N
 def test_the_flow_recipe_leaves_a_network_that_can_be_measured(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["finisher", "flow", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
+    assert main(["finisher", "flow", "--out", str(tmp_path), "--minutes", "0.002", "--model", str(tiny_model)]) == 0
     assert main(measured("interpolation", tiny_model, tmp_path, "flow", "--steps", "1")) == 0
     assert "flow network" in capsys.readouterr().out
 
@@ -52,9 +52,9 @@ def measured(what: str, model: Path, run: Path, finisher: str, *more: str) -> li
 
 
 def test_a_recipe_writes_a_card_with_its_command(tiny_model: Path, tmp_path: Path) -> None:
-    assert main(["finisher", "decoder", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
+    assert main(["finisher", "decoder", "--out", str(tmp_path), "--minutes", "0.002", "--model", str(tiny_model)]) == 0
     card = (tmp_path / "model" / "README.md").read_text()
-    assert "python -m pipelines.pocket finisher decoder --out RUN --minutes 0.01" in card
+    assert "python -m pipelines.pocket finisher decoder --out RUN --minutes 0.002" in card
     assert str(tiny_model) not in (tmp_path / "model" / "config.json").read_text()
 
 
@@ -68,13 +68,13 @@ def test_a_time_that_makes_no_sense_is_refused(tmp_path: Path, capsys: pytest.Ca
 def test_the_decoder_recipe_leaves_a_decoder_that_can_be_measured(
     tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["finisher", "decoder", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
+    assert main(["finisher", "decoder", "--out", str(tmp_path), "--minutes", "0.002", "--model", str(tiny_model)]) == 0
     assert main(measured("decoder", tiny_model, tmp_path, "decoder", "--noise", "0.1")) == 0
     assert "video decoder" in capsys.readouterr().out
 
 
 def test_the_upscaler_recipe_leaves_one_that_can_be_measured(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["finisher", "upscaler", "--out", str(tmp_path), "--minutes", "0.01"]) == 0
+    assert main(["finisher", "upscaler", "--out", str(tmp_path), "--minutes", "0.002"]) == 0
     assert main(measured("upscaler", tiny_model, tmp_path, "upscaler", "--steps", "1")) == 0
     assert "ddpm, shared noise" in capsys.readouterr().out
 
@@ -94,7 +94,7 @@ def test_the_large_world_averaged_down_is_the_world(style: str) -> None:
 
 
 def test_the_frames_recipe_leaves_a_network_that_stands_in_for_the_models(tiny_model: Path, tmp_path: Path) -> None:
-    assert main(["finisher", "frames", "--out", str(tmp_path), "--minutes", "0.01", "--model", str(tiny_model)]) == 0
+    assert main(["finisher", "frames", "--out", str(tmp_path), "--minutes", "0.002", "--model", str(tiny_model)]) == 0
     measured("interpolation", tiny_model, tmp_path, "frames")
     pipe = load_text_to_video(tiny_model)
     further = Finishers(tiny_model, pipe, tmp_path / "finishers").frames

@@ -21,7 +21,7 @@ from pipelines.training.material import DomainBatches, EncodedClips, Material, e
 from studio.media import write_mp4
 from tests.tiny import save_tiny_model, tiny_pipeline
 
-RECIPE = DomainRecipe(minutes=0.03, share=0.5, frames_a_batch=16)
+RECIPE = DomainRecipe(minutes=0.005, share=0.5, frames_a_batch=16)
 STAR = Attributes("star", "red", "big", "left", "sea", "neon")
 
 
@@ -133,8 +133,15 @@ def test_a_stopped_training_is_kept_and_gone_on_with(pipe: TextToVideoPipeline, 
 
 def test_samples_are_shown_while_it_learns(pipe: TextToVideoPipeline, clips: ClipFolder, tmp_path: Path) -> None:
     shown: list[tuple[np.ndarray, list[str]]] = []
-    recipe = replace(RECIPE, minutes=0.05, sample_every_s=0.5)
-    train_on_clips(pipe, clips, tmp_path / "stars", recipe, on_sample=lambda pixels, prompts, _: shown.append((pixels, prompts)))
+    recipe = replace(RECIPE, minutes=5, sample_every_s=0.0)
+    train_on_clips(
+        pipe,
+        clips,
+        tmp_path / "stars",
+        recipe,
+        on_sample=lambda pixels, prompts, _: shown.append((pixels, prompts)),
+        should_stop=lambda: bool(shown),
+    )
     assert shown[0][0].shape == (2, 16, 64, 64, 3)
     assert shown[0][0].dtype == np.uint8
     assert shown[0][1] == ["a red star", "a star"]
@@ -155,7 +162,7 @@ def test_the_command_line_goes_from_a_folder_of_clips_to_a_domain_model(tmp_path
     base, folder = save_tiny_model(tmp_path / "tiny"), tmp_path / "clips"
     folder.mkdir()
     write_mp4(render(STAR, np.random.default_rng(0)), 8, folder / "a.mp4", "", {})
-    command = ["--base", str(base), "--clips", str(folder), "--out", str(tmp_path / "mine"), "--minutes", "0.02", "--share", "0.5"]
+    command = ["--base", str(base), "--clips", str(folder), "--out", str(tmp_path / "mine"), "--minutes", "0.002", "--share", "0.5"]
     assert main(command) == 1
     assert "has no caption" in capsys.readouterr().err
     assert main([*command, "--caption", "a red star, neon"]) == 0
