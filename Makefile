@@ -16,7 +16,7 @@ run: .venv/installed
 
 test: .venv/installed-test lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not browser" $(ARGS) || [ $$? -eq $(NONE) ]
-	$(BIN)/python -m pytest -m browser $(ARGS) || [ $$? -eq $(NONE) ]
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(ARGS) || [ $$? -eq $(NONE) ]
 
 lint: .venv/installed-test
 	$(BIN)/python -m ruff check $(PAGES)

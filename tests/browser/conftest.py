@@ -50,19 +50,34 @@ def studio(browser: Browser, tmp_path_factory: pytest.TempPathFactory, model: Pa
         yield served
 
 
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[Page]:
+    """One for a file of tests: in a new one, Chromium would start a process and compile Gradio's scripts again."""
+    context = browser.new_context(accept_downloads=True)
+    window = context.new_page()
+    window.set_default_timeout(PATIENCE_MS)
+    yield window
+    context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, studio: tuple[str, Any]) -> Iterator[Page]:
+def page(window: Page, studio: tuple[str, Any]) -> Iterator[Page]:
     """The page as a new visitor sees it. Nothing on it may fail in its own script."""
     url, engine = studio
-    context = browser.new_context(viewport={"width": 1280, "height": 860}, accept_downloads=True)
-    page = context.new_page()
     broken: list[str] = []
-    page.on("pageerror", lambda error: broken.append(str(error)))
-    page.set_default_timeout(PATIENCE_MS)
-    page.goto(url)
-    page.locator("#run").wait_for()
-    yield page
-    context.close()
+
+    def note(error: Any) -> None:
+        broken.append(str(error))
+
+    window.on("pageerror", note)
+    window.set_viewport_size({"width": 1280, "height": 860})
+    window.mouse.move(0, 0)
+    window.goto(url)
+    window.locator("#run").wait_for()
+    yield window
+    window.goto(f"{url}/theme.css")  # a place without scripts where what the visitor left can be put away
+    window.evaluate("localStorage.clear(); sessionStorage.clear()")
+    window.remove_listener("pageerror", note)
     for line in engine.queue():
         engine.stop(line.id)
         list(engine.watch(line.id, timeout=10))

@@ -48,10 +48,10 @@ def set_field(page: Page, name: str, value: int) -> None:
 
 
 def test_a_prompt_becomes_a_playing_video_with_progress_on_the_way(page: Page, pace: Pace) -> None:
-    set_field(page, "steps", 80)
-    pace.seconds_per_step = 0.2
+    set_field(page, "steps", 30)
+    pace.seconds_per_step = 0.4
     ask(page)
-    expect(page.locator("#stage .status")).to_have_text(re.compile(r"denoising \d+/80 · \d+ s left · seed \d+"))
+    expect(page.locator("#stage .status")).to_have_text(re.compile(r"denoising \d+/30 · \d+ s left · seed \d+"))
     expect(page.locator("#stage img.preview")).to_have_js_property("complete", True)
     pace.seconds_per_step = 0.0
     stage(page, "done").wait_for()
@@ -85,8 +85,8 @@ def test_run_turns_into_stop_in_place_and_stopping_frees_the_device(page: Page, 
 
 
 def test_a_reload_in_the_middle_finds_the_running_job_and_the_form(page: Page, studio: Studio, pace: Pace) -> None:
-    set_field(page, "steps", 100)
-    pace.seconds_per_step = 0.3
+    set_field(page, "steps", 40)
+    pace.seconds_per_step = 0.8
     ask(page)
     expect(page.locator("#stage .status")).to_contain_text("denoising")
     job = studio[1].active_job()

@@ -265,11 +265,10 @@ def test_an_empty_caption_is_refused(clip: Path) -> None:
         parse_request({"kind": "one_shot_tuning", "name": "a", "clip": str(clip), "caption": " "})
 
 
-def test_a_name_that_is_taken_is_refused_and_a_free_one_is_found(engine: Engine, clip: Path) -> None:
-    tuned(engine, clip)
+def test_a_name_that_is_taken_is_refused_and_a_free_one_is_found(learned: Engine, clip: Path) -> None:
     with pytest.raises(InvalidInput, match=r"There is a tuned model 'square' already. Choose another name."):
-        engine.submit(request(clip))
-    assert engine.tuned_models.free_title("Square") == "Square 2"
+        learned.submit(request(clip))
+    assert learned.tuned_models.free_title("Square") == "Square 2"
 
 
 # -- Tuned models -----------------------------------------------------------------------------------------------------
@@ -290,11 +289,14 @@ def test_a_tuned_model_is_renamed_shared_added_and_deleted(engine: Engine, clip:
     assert [each.name for each in engine.tuned_models] == ["my-best-square"]
 
 
-def test_a_tuned_model_of_another_model_is_refused(engine: Engine, clip: Path, tmp_path: Path) -> None:
-    record = tuned(engine, clip)
-    engine.tuned_models.keep(replace(record, signature="0123456789abcdef", base_name="grandmother"))
-    with pytest.raises(WeightsMissing, match="belongs to the model 'grandmother', which is not here"):
-        engine.submit(EDIT)
+def test_a_tuned_model_of_another_model_is_refused(learned: Engine) -> None:
+    record = learned.tuned_models.get("square")
+    learned.tuned_models.keep(replace(record, signature="0123456789abcdef", base_name="grandmother"))
+    try:
+        with pytest.raises(WeightsMissing, match="belongs to the model 'grandmother', which is not here"):
+            learned.submit(EDIT)
+    finally:
+        learned.tuned_models.keep(record)
 
 
 def test_a_file_that_is_no_tuned_model_is_refused(engine: Engine, tmp_path: Path) -> None:

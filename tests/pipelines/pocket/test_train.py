@@ -14,7 +14,9 @@ from pipelines.pocket.__main__ import main
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few clips in each batch, and a quick autoencoder; the network is the real one."""
+    """A few pictures and clips in each batch, and a quick autoencoder; the network is the real one."""
+    pictures = recipe.ImageBatches
+    monkeypatch.setattr(recipe, "ImageBatches", lambda pixels, known, tokenizer, _: pictures(pixels, known, tokenizer, 4))
     monkeypatch.setattr(recipe, "fit_autoencoder", lambda: recipe.PatchAutoencoder())
     stages = tuple(replace(stage, batch_size=1) for stage in recipe.VIDEO_STAGES)
     monkeypatch.setattr(recipe, "VIDEO_STAGES", stages)
