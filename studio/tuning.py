@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from .choosing import Chosen
     from .residency import Resident
 
+MOST_PIXELS = 64 * 1024 * 1024  # of all frames: more would not even be read
 CHECKPOINTS = 4  # kept on the way, the last one included
 SAMPLE_STEPS = 12  # of denoising, for a look while it learns
 STATE_SECONDS = 30.0  # between two times that a slow tuning keeps what it needs to go on
@@ -87,7 +88,7 @@ def check(request: TuningRequest, bench: Bench) -> None:
         ModelError: when there is no such model, it cannot be used, or it is not any more what an earlier part was tuned on.
     """
     chosen, record = bench.choosing.model(request.model), bench.tuned_models.find(slug(request.name))
-    can, size = chosen.capabilities, chosen.size(request.width, request.height)
+    can = chosen.capabilities
     if not can.can("one_shot"):
         raise InvalidInput(f"The model {chosen.title!r} cannot be tuned on a clip.", can.cannot["one_shot"])
     if record and (record.finished or not is_same(request, record.folder)):
@@ -95,7 +96,7 @@ def check(request: TuningRequest, bench: Bench) -> None:
     if record and record.signature not in ("", signature_of(chosen.path)):
         raise _begun_on_another(record)
     can.frames.check(request.frames)
-    can.check_size(*size)
+    size_of(request, chosen)
     if request.edit.casefold() == request.caption.casefold():
         raise InvalidInput(f"The first edit {request.edit!r} is the caption itself.", "Change some of its words, or leave it empty.")
     if not record:
@@ -111,7 +112,21 @@ def read_clip(request: TuningRequest, bench: Bench) -> SourceClip:
     path, chosen = Path(request.clip).expanduser(), bench.choosing.model(request.model)
     if not path.is_file():
         raise InvalidInput(f"There is no clip {request.clip!r}.", source_clips.REMEDY)
-    return source_clips.read(path, request, chosen.size(request.width, request.height))
+    return source_clips.read(path, request, size_of(request, chosen))
+
+
+def size_of(request: TuningRequest, chosen: Chosen) -> tuple[int, int]:
+    """(width, height) of the frames that the model sees.
+
+    Raises:
+        InvalidInput: for a size that its latents cannot have, or more pixels than any device could learn.
+    """
+    width, height = chosen.size(request.width, request.height)
+    chosen.capabilities.check_size(width, height)
+    if request.frames * width * height > MOST_PIXELS:
+        happened = f"{request.frames} frames of {width} x {height} pixels are too many to be learned at once."
+        raise InvalidInput(happened, "Choose fewer frames, or a smaller size.")
+    return width, height
 
 
 def is_same(request: TuningRequest, folder: Path) -> bool:

@@ -156,7 +156,8 @@ class Edits(WallDesk):
     def __init__(self, ui: Components, engine: Engine) -> None:
         super().__init__(ui, engine)
         self.shown += [ui.models, ui.form["tuned_model"]]
-        self.outputs = list(dict.fromkeys([*self.outputs, *self.shown, ui.parts, ui.file, ui.followed]))
+        told = [ui.about, ui.title, ui.delete, ui.followed]
+        self.outputs = list(dict.fromkeys([*self.outputs, *self.shown, ui.parts, ui.file, *told]))
         self._actions |= {"use": lambda a: self.fill(self.engine.wall(a["job"])), "choose": lambda a: self.choose(a["clip"])}
 
     def welcome(self) -> str:
@@ -203,21 +204,26 @@ class Edits(WallDesk):
         """Another tuned model: its caption, name and checkpoints, and the model that it belongs to, whose settings come with it."""
         record = self.engine.tuned_models.find(name or "")
         base, why = self._base_of(record)
-        pressed = gr.Button(interactive=not why)
+        updates = self._of_record(record, steps) | {self.ui.unknown: self._unknown(edits, base)}
+        updates |= dict.fromkeys((self.ui.run, self.ui.another, self.ui.grid), gr.Button(interactive=not why))
+        # Where it is followed already, the form came with its settings, or has them.
+        return updates | (self._usual_of(base) if base and str(base.path) != followed else {})
+
+    def _usual_of(self, base: Chosen) -> Updates:
+        usual = model_choice.defaults_of(FORM, base)
+        return {self.ui.followed: str(base.path)} | {self.ui.form[name]: usual[name] for name in OF_MODEL}
+
+    def _of_record(self, record: TunedRecord | None, steps: int = 0) -> Updates:
+        """What is said of a tuned model; with it wherever it is chosen, for a field that is not on the page yet tells no change."""
+        base, why = self._base_of(record)
         choices = [(LAST, 0), *((f"{each}", each) for each in (record.checkpoints if record else ()))]
         kept = steps if steps in [value for _, value in choices] else 0
-        updates: Updates = {
+        return {
             self.ui.about: tuning_views.about(record, base.title if base else "", why),
             self.ui.title: record.title if record else "",
             self.ui.delete: tuning_views.delete(record),
             self.ui.form["tuned_steps"]: gr.Dropdown(choices, value=kept),
-            self.ui.unknown: self._unknown(edits, base),
-            **dict.fromkeys((self.ui.run, self.ui.another, self.ui.grid), pressed),
         }
-        if base is None or str(base.path) == followed:
-            return updates  # the form came with its settings, or has them
-        usual = model_choice.defaults_of(FORM, base)
-        return updates | {self.ui.followed: str(base.path)} | {self.ui.form[name]: usual[name] for name in OF_MODEL}
 
     def _base_of(self, record: TunedRecord | None) -> tuple[Chosen | None, str]:
         """(the model that it was tuned on, why that cannot be used now)."""
@@ -240,6 +246,8 @@ class Edits(WallDesk):
         """A tuned model into the form, and the edit that was tried while it learned."""
         record = self.engine.tuned_models.get(name)
         edits = {self.ui.form["edits"]: record.edit} if record.edit else {}
+        base, _ = self._base_of(record)
+        edits |= self._of_record(record) | (self._usual_of(base) if base else {})
         return {self.ui.form["tuned_model"]: gr.Dropdown(self._choices(), value=name), self.ui.note: ""} | edits
 
     # -- Tuned models -------------------------------------------------------------------------------------------------------
@@ -315,7 +323,7 @@ class Edits(WallDesk):
         record = self.engine.tuned_models.find(request.tuned_model)
         steps = [(LAST, 0), *((str(each), each) for each in (record.checkpoints if record else (request.tuned_steps,)) if each)]
         base, _ = self._base_of(record)
-        return {
+        return self._of_record(record, request.tuned_steps) | {
             self.ui.followed: str(base.path) if base else "",
             **{form[name]: getattr(request, name) for name in SETTINGS},
             form["tuned_model"]: gr.Dropdown(self._choices(), value=request.tuned_model),

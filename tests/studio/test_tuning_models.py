@@ -24,7 +24,7 @@ from studio.requests import EditsRequest, TextToVideoRequest, TuningRequest
 from studio.settings import Settings
 from studio.tabs.endpoints import edits_of, tuning_of
 from studio.tuned_models import ABOUT, TunedRecord
-from tests.pipelines.directories import save, stable_diffusion
+from tests.pipelines.directories import saved, stable_diffusion
 from tests.studio.models import events
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning", "ignore::DeprecationWarning")
@@ -35,11 +35,11 @@ CAPTION = "a red square moving right"
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An SD 1.x, an SD 2.x with its text encoder and autoencoder, and a Wan."""
     root = tmp_path_factory.mktemp("folders")
-    save("stable-diffusion", root / "sd1")
+    shutil.copytree(saved("stable-diffusion"), root / "sd1")
     stable_diffusion(root / "sd2", second=True)
     for part in ("text_encoder", "vae"):
         shutil.copytree(root / "sd1" / part, root / "sd2" / part, dirs_exist_ok=True)
-    save("wan", root / "wan")
+    shutil.copytree(saved("wan"), root / "wan")
     return root
 
 
@@ -149,6 +149,8 @@ def test_a_clip_is_learned_and_edited_in_another_size(studio: Engine, clip: Path
     video = made(studio, edit(record))
     assert (record.width, record.height) == (video.width, video.height) == (3 * unit, unit)
     assert refused(studio, request(clip, "sd1", name="Odd", width=unit + 1)).startswith(f"The size is {unit + 1} x ")
+    huge = request(clip, "sd1", name="Huge", frames=5, width=4096, height=4096)
+    assert refused(studio, huge).startswith("5 frames of 4096 x 4096 pixels are too many to be learned at once.")
 
 
 # -- Its base ---------------------------------------------------------------------------------------------------------------
