@@ -79,11 +79,17 @@
   }, true);
 
   // Clips play by themselves, muted, in step with those beside them; in the gallery, while pointed at or focused.
+  const watching = new IntersectionObserver((entries) => entries.forEach(({ target, isIntersecting }) => {
+    if (!target.autoplay || still.matches) return;
+    if (isIntersecting) target.play().catch(() => {});
+    else target.pause(); // nobody sees it: another tab is open, or it is scrolled away
+  }));
   const wake = (video) => {
     video.muted = true;
+    watching.observe(video);
     if (video.dataset.awake !== video.currentSrc + video.src) {
       video.dataset.awake = video.currentSrc + video.src;
-      if (video.autoplay) video.play().catch(() => {});
+      if (video.autoplay && video.offsetParent) video.play().catch(() => {});
     }
   };
   const still = window.matchMedia("(prefers-reduced-motion: reduce)");
@@ -95,8 +101,18 @@
     });
   }
 
+  // One may type at once, but not on a narrow screen: there the stage comes first, and the prompt would scroll it away.
+  const readyToType = () => {
+    const field = document.querySelector("#prompt textarea");
+    if (!field) return;
+    awaiting.disconnect();
+    if (window.matchMedia("(min-width: 861px)").matches && document.activeElement === document.body) field.focus({ preventScroll: true });
+  };
+  const awaiting = new MutationObserver(readyToType);
+
   const start = () => {
     keepTheme();
+    awaiting.observe(document.body, { childList: true, subtree: true });
     new MutationObserver(wakeAll).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["src"] });
     wakeAll();
   };

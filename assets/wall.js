@@ -40,7 +40,7 @@ let size = stored(); // null: as large as is good; "fit": all in view; else pixe
 // -- The clock ------------------------------------------------------------------------------------------------------------
 
 const clock = { frame: 0, playing: !matchMedia("(prefers-reduced-motion: reduce)").matches, loop: true, speed: 1, from: 0, since: 0 };
-let ticking = 0;
+let ticking = 0, seen = false;
 
 const total = () => Math.max(1, ...[...cells.values()].map((cell) => cell.frames.length)) || 1;
 
@@ -56,8 +56,22 @@ function play(on) {
   clock.playing = on;
   setFrame(clock.frame);
   showTransport();
-  if (on && !ticking) ticking = requestAnimationFrame(tick);
+  if (on) wake();
 }
+
+// When the next frame is due. A wall that nobody sees, and one that has nothing to play, rests.
+function wake() {
+  if (ticking || !clock.playing || !seen || total() < 2) return;
+  const rate = (shown.fps * clock.speed) / 1000, at = (performance.now() - clock.since) * rate + clock.from;
+  ticking = setTimeout(() => requestAnimationFrame(tick), (Math.floor(at) + 1 - at) / rate);
+}
+
+const watching = new IntersectionObserver(([{ isIntersecting }]) => {
+  if (!element.isConnected) return leave();
+  seen = isIntersecting;
+  wake();
+});
+watching.observe(wall);
 
 function step(by) {
   const count = total();
@@ -79,12 +93,13 @@ function tick(now) {
     clock.frame = frame % count;
     paint();
   }
-  ticking = requestAnimationFrame(tick);
+  wake();
 }
 
 function leave() {
   gone.abort();
   resizing.disconnect();
+  watching.disconnect();
   cells.forEach((cell) => cell.close());
   cells.clear();
 }

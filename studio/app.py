@@ -39,7 +39,7 @@ def build(engine: Engine) -> gr.Blocks:
             with gr.Tab("Gallery", id="gallery") as gallery_tab:
                 past = gallery.render(gallery_tab, tabs, errand)
             with gr.Tab("Models", id="models") as models_tab:
-                shelf = models.render(models_tab, engine.settings.models_open)
+                shelf = models.render(models_tab, tabs, chooser, engine.settings.models_open)
         desks = (
             text_to_video.listen(making, engine, page),
             reference.listen(referring, engine, page),

@@ -119,7 +119,7 @@ class Models:
     def resume(self, name: str) -> None:
         """Goes on with a half-downloaded model that is here."""
         self.check_open()
-        stored = self._find(name).stored
+        stored = self.find(name).stored
         if stored is None:
             raise JobError(f"{name!r} was not downloaded.", "Look at the list of models.")
         missing = [file for file in lone_files(stored) if not (stored.folder / file).exists()]
@@ -180,7 +180,7 @@ class Models:
             StorageError: when it cannot be removed.
         """
         self.check_open()
-        one = self._find(name)
+        one = self.find(name)
         if one.origin == "pair":
             raise JobError(f"{one.title!r} is a motion module and a model that are both here.", "Delete one of the two.")
         if one.origin == "studio" or self.settings.model_dir.is_relative_to(one.path):
@@ -230,7 +230,7 @@ class Models:
             StorageError: when it cannot be kept.
         """
         self.check_open()
-        one = self._find(name)
+        one = self.find(name)
         self._advice.put(one.path, advice_of(values).model_dump(exclude_none=True))
         return self.advice(one)
 
@@ -248,7 +248,7 @@ class Models:
             StorageError: when the choice cannot be kept.
         """
         self.check_open()
-        one = self._find(name)
+        one = self.find(name)
         check(one.path, speed_of(values), self.settings.device)
         self.speeds.put(one.path, values)
 
@@ -285,7 +285,8 @@ class Models:
         self._write_own([*self._own(), path])
         return self._read(path, "folder")
 
-    def _find(self, name: str) -> ModelHere:
+    def find(self, name: str) -> ModelHere:
+        """What is here under this name. Raises WeightsMissing where nothing is."""
         for one in self.here():
             if one.name == name:
                 return one

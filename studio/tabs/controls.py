@@ -68,7 +68,7 @@ class Form:
     def prompt(self, placeholder: str, elem_id: str = "prompt") -> gr.Textbox:
         """The one field that needs no help."""
         shown = self.common("prompt") | {"elem_id": elem_id, "info": None, "elem_classes": "prompt-field"}
-        return gr.Textbox(lines=3, max_lines=8, placeholder=placeholder, autofocus=elem_id == "prompt", **shown)
+        return gr.Textbox(lines=3, max_lines=8, placeholder=placeholder, **shown)
 
     def slider(self, name: str, step: float = 1, limits: tuple[float, float] | None = None) -> gr.Slider:
         """The page brings what is typed beside it into the range as soon as the box is left.

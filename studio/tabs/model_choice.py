@@ -64,19 +64,26 @@ def render(engine: Engine) -> Header:
 
 
 def listen(header: Header, engine: Engine, page: gr.Blocks, seconds: float, desks: Sequence[FollowsModel]) -> None:
-    """Keeps the header as things are now, and what the desks offer beside its model; both are only touched when there is something new."""
+    """Keeps the header as things are now, and what the desks offer beside its model.
+
+    Args:
+        seconds: between two looks; what can be chosen changes seldom and is looked at less often, for every control that an answer may
+            change costs the browser time, changed or not.
+    """
 
     def look(offered: Offered, model: str | None) -> Updates:
         now = _offered(engine)
         if now == offered:
-            return {header.line: header_line(engine)}
-        changed: Updates = {header.line: header_line(engine), header.model: gr.Dropdown(now[0]), header.offered: now}
+            return dict.fromkeys(shown, gr.skip())
+        changed: Updates = {header.model: gr.Dropdown(now[0]), header.offered: now}
         for desk in desks:
             changed |= desk.offered_beside(model or "")
         return changed
 
-    shown = [header.line, header.model, header.offered, *(control for desk in desks for control in desk.beside_model)]
-    gr.Timer(seconds).tick(look, [header.offered, header.model], shown, trigger_mode="once", **QUICK)
+    shown = [header.model, header.offered, *(control for desk in desks for control in desk.beside_model)]
+    gr.Timer(seconds).tick(lambda: header_line(engine), None, [header.line], trigger_mode="once", **QUICK)
+    gr.Timer(3 * seconds).tick(look, [header.offered, header.model], shown, trigger_mode="once", **QUICK)
+    page.load(lambda: header_line(engine), None, [header.line], **QUICK)
     page.load(look, [header.offered, header.model], shown, **QUICK)
 
 

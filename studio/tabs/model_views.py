@@ -145,6 +145,13 @@ def model(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown = PLAIN, ad
 
 
 def _tools(one: ModelHere) -> str:
+    usable = isinstance(one.about, DescribedModel) and not (one.total or one.problem or one.alone)
+    use = button("Use", "choose", model=one.name, label=f"Use {one.title} in the other tabs") if usable else ""
+    return use + _keeping(one)
+
+
+def _keeping(one: ModelHere) -> str:
+    """What becomes of its files."""
     if one.origin in ORIGINS:
         return ""
     if one.origin == "folder":
@@ -183,19 +190,10 @@ def _about(one: ModelHere, fits: Mapping[str, str], speed: SpeedShown, advice: L
         f'<p class="line">Licence: {OWN_LICENCE}</p>' if one.path == BUNDLED else licence(one.entry, one.stored.hub if one.stored else "")
     )
     return (
-        f"{chips(facts)}{told}{_use(one)}<details><summary>What it can do, and what not</summary>"
+        f"{chips(facts)}{told}<details><summary>What it can do, and what not</summary>"
         f'<p class="able">{escape(able[:1] + able[1:].lower().replace("loras", "LoRAs"))}.</p><dl>{unable}{warning}</dl></details>'
         f"{'' if one.alone else speed_views.section(one, speed)}"
     )
-
-
-def _use(one: ModelHere) -> str:
-    """How it is run; nothing of the model that is running."""
-    if one.origin == "studio" or not isinstance(one.about, DescribedModel):
-        return ""
-    if one.alone:
-        return ""  # what it lacks is said below
-    return '<p class="line">Choose it at the top of the page.</p>'
 
 
 def roles(one: ModelHere) -> list[str]:

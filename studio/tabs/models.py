@@ -26,7 +26,7 @@ from .speed_views import FINDING_OUT, SpeedShown, threshold_of, values_of
 from .stage_parts import BUSY_SECONDS, IDLE_SECONDS
 
 Updates = dict[Any, Any]
-CATALOG_HINT = "What is here can be chosen at the top of the page, for the tabs of text to video and of reference images."
+CATALOG_HINT = "What is here can be chosen at the top of the page."
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Components:
     """The tab's parts. `seen` has what was last sent, so that what a person has opened stays open."""
 
     tab: gr.Tab
+    tabs: gr.Tabs
+    chooser: gr.Dropdown
     summary: gr.HTML
     under_way: gr.HTML
     note: gr.HTML
@@ -46,10 +48,12 @@ class Components:
     seen: gr.State
 
 
-def render(tab: gr.Tab, changes: bool) -> Components:
+def render(tab: gr.Tab, tabs: gr.Tabs, chooser: gr.Dropdown, changes: bool) -> Components:
     """Builds the tab's components, in reading order.
 
     Args:
+        tab, tabs: this one, and all.
+        chooser: has the model that the other tabs use.
         changes: whether the page may change which models are here.
     """
     listening: dict[str, Any] = {"js_on_load": ACTIONS_JS, "apply_default_css": False}
@@ -77,9 +81,8 @@ def render(tab: gr.Tab, changes: bool) -> Components:
         here = gr.HTML("", elem_id="models-here", elem_classes="model-list", **listening)
         gr.HTML(f'<h2>Catalog</h2><p class="hint">{CATALOG_HINT}</p>', apply_default_css=False)
         catalog = gr.HTML("", elem_id="models-catalog", **listening)
-    return Components(
-        tab, summary, under_way, note, name, add, file, here, catalog, clock=gr.Timer(BUSY_SECONDS, active=False), seen=gr.State({})
-    )
+    parts = (summary, under_way, note, name, add, file, here, catalog)
+    return Components(tab, tabs, chooser, *parts, clock=gr.Timer(BUSY_SECONDS, active=False), seen=gr.State({}))
 
 
 def listen(ui: Components, engine: Engine) -> None:
@@ -89,7 +92,7 @@ def listen(ui: Components, engine: Engine) -> None:
     ui.tab.select(desk.look, [ui.seen], desk.shown, **pressed)
     ui.clock.tick(desk.look, [ui.seen], desk.shown, **pressed)
     for listening in (ui.under_way, ui.here, ui.catalog):
-        listening.click(desk.act, [ui.seen], [*desk.shown, ui.note], **pressed)
+        listening.click(desk.act, [ui.seen], [*desk.shown, ui.note, ui.chooser, ui.tabs], **pressed)
     gr.on([ui.add.click, ui.name.submit], desk.add, [ui.name, ui.seen], [*desk.shown, ui.note, ui.name], **pressed)
     ui.file.upload(desk.taken, [ui.file, ui.seen], [*desk.shown, ui.note, ui.file], **QUICK)
 
@@ -161,9 +164,16 @@ class Desk:
         under_way = measuring is not None and not isinstance(measuring, FINAL)
         return SpeedShown(values, refused, open_, under_way, measuring.error if isinstance(measuring, Failed) else "")
 
+    def _chosen(self, name: str) -> Updates:
+        """A model is used: the header names it, and a tab that makes clips with it is opened."""
+        one = self.models.find(name)
+        needs = isinstance(one.about, DescribedModel) and one.about.capabilities.picture == "needed"
+        chosen = named_by_path(self.models.here())[one.name]
+        return {self.ui.chooser: chosen, self.ui.tabs: gr.Tabs(selected="reference" if needs else "text-to-video"), self.ui.note: ""}
+
     def _measure(self, name: str, sent: dict[str, Any]) -> str:
         """Queues the measuring of a model; returns what to say."""
-        model = named_by_path(self.models.here())[name]
+        model = named_by_path(self.models.here())[self.models.find(name).name]
         self.engine.submit(measuring_of(model, threshold_of(sent), self.engine.bench))
         return '<p class="line" role="status">Measuring is in the queue. When it is done, its cache is on.</p>'
 
@@ -182,6 +192,8 @@ class Desk:
         """A button of a model or of a download."""
         data = dict(event._data or {})
         try:
+            if data["do"] == "choose":
+                return self._chosen(data["model"])
             if answer := self.answering.get(data["do"]):
                 said = answer(data["model"], data.get("values") or {})
                 return self.look(seen) | {self.ui.note: said}

@@ -9,7 +9,7 @@ import gradio as gr
 
 from . import ACTIONS_JS, lora_choice
 
-BUSY_SECONDS, IDLE_SECONDS = 0.4, 2.0  # between two looks at the engine
+BUSY_SECONDS, IDLE_SECONDS = 0.4, 4.0  # between two looks at the engine
 Updates = dict[Any, Any]
 
 

@@ -181,7 +181,7 @@ def example(video: Path | None) -> str:
     """Shipped clips side by side, playing in a loop."""
     if video is None:
         return ""
-    return f'<video src="{views.file_url(video)}" autoplay loop muted playsinline tabindex="-1" aria-hidden="true"></video>'
+    return f'<video data-clip src="{views.file_url(video)}" autoplay loop muted playsinline tabindex="-1" aria-hidden="true"></video>'
 
 
 def about(model: DomainModel | None) -> str:

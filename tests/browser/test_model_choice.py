@@ -53,9 +53,9 @@ def test_a_model_is_added_chosen_used_and_left_again(page: Page, folder: Path) -
     page.get_by_role("tab", name="Models").click()
     page.locator("#model-name input, #model-name textarea").fill(str(folder))
     page.locator("#model-add").click()
-    page.locator("#models-here .model", has=page.get_by_role("heading", name="tiny-wan", exact=True)).wait_for()
-    page.get_by_role("tab", name="Text to video").click()
-    choose(page, "tiny-wan")
+    page.get_by_role("button", name="Use tiny-wan in the other tabs").click()
+    expect(page.get_by_role("tab", name="Text to video")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#model input")).to_have_value("tiny-wan")
 
     # Its limits, its own settings, and what it cannot do.
     expect(field(page, "frames").locator("input[type=range]")).to_have_attribute("max", "161")

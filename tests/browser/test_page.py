@@ -222,6 +222,9 @@ def test_on_a_narrow_screen_the_stage_comes_first_and_nothing_runs_over(page: Pa
     top = page.locator("#stage").bounding_box()["y"]  # type: ignore[index]
     assert top < page.locator("#prompt").bounding_box()["y"]  # type: ignore[index]
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.reload()
+    page.locator("#prompt textarea").wait_for()
+    assert page.evaluate("document.activeElement.tagName") == "BODY"  # which would scroll the stage away
 
 
 def test_every_control_can_be_reached_and_has_a_name(page: Page) -> None:

@@ -77,8 +77,8 @@ def test_the_button_queues_it_and_the_tab_shows_where_it_is_until_it_is_stopped(
 
     from studio.tabs import models
 
-    with gr.Blocks(), gr.Tabs(), gr.Tab("Models") as tab:
-        desk = Desk(models.render(tab, True), engine)
+    with gr.Blocks(), gr.Tabs() as tabs, gr.Tab("Models") as tab:
+        desk = Desk(models.render(tab, tabs, gr.Dropdown(), True), engine)
 
     def act(**sent: Any) -> dict[Any, Any]:
         return desk.act({}, gr.EventData(None, sent))

@@ -68,12 +68,11 @@ def test_what_cannot_be_used_says_why_and_can_be_deleted() -> None:
     assert 'data-confirm="Delete for good?"' in shown
 
 
-def test_a_model_says_where_it_is_chosen(tiny_model: Path) -> None:
+def test_what_makes_clips_has_a_button_that_chooses_it(tiny_model: Path) -> None:
     about = describe(tiny_model)
     assert isinstance(about, DescribedModel)
-    shown = model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=about), {})
-    assert "Choose it at the top of the page." in shown
-    assert "Choose it" not in model_views.model(ModelHere(tiny_model, "tiny", "studio", 1, about=about), {})
+    assert 'data-do="choose"' in model_views.model(ModelHere(tiny_model, "tiny", "folder", 1, about=about), {})
+    assert 'data-do="choose"' not in model_views.model(ModelHere(tiny_model, "tiny", "kept", 1, total=2, about=about), {})
 
 
 def test_a_module_names_the_base_that_it_needs() -> None:

@@ -72,8 +72,8 @@ def test_the_tab_finds_out_beside_the_page_keeps_what_is_applied_and_says_what_i
 
     from studio.tabs import models
 
-    with gr.Blocks(), gr.Tabs(), gr.Tab("Models") as tab:
-        desk = Desk(models.render(tab, True), engine)
+    with gr.Blocks(), gr.Tabs() as tabs, gr.Tab("Models") as tab:
+        desk = Desk(models.render(tab, tabs, gr.Dropdown(), True), engine)
     first = desk.look({})
     assert speed_views.FINDING_OUT in first[desk.ui.here]
     assert first[desk.ui.clock].active
