@@ -177,7 +177,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"prior_model": "pictures"}, "The prior 'pictures' was chosen for 'small'. 'pictures' starts from a picture."),
     ({"prior_model": "foreign"}, "The prior 'foreign' was chosen for 'small'. Its autoencoder is another than that of 'small'"),
     ({"prior_model": "modelscope"}, "The prior 'modelscope' was chosen for 'small'. Its autoencoder is another than that of 'small'"),
-    ({"tuned_model": "skier"}, "The tuned model 'skier' was chosen with another model"),
+    ({"tuned_model": "skier"}, "There is no tuned model 'skier'."),
     ({"model": "", "domain_model": "sketch"}, "The prior 'large' and the domain model 'sketch' were both chosen."),
     ({"langevin_steps": 2}, "2 Langevin steps were asked for 'small'. Its sampler remembers earlier steps"),
 ]

@@ -67,7 +67,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"fps": float("nan")}, "The value of fps is nan. It should be a finite number."),
     ({"guidance_scale": float("inf")}, "The value of guidance scale is inf. It should be a finite number."),
     ({"noise_kind": "pink"}, "The value of noise kind is 'pink'. Choose 'independent', 'mixed' or 'progressive'."),
-    ({"sampler": "magic"}, "The value of sampler is 'magic'. Choose one of ddim, dpm++, unipc, ddpm, dpm++ sde."),
+    ({"sampler": "magic"}, "The value of sampler is 'magic'. Choose one of ddim, dpm++, unipc, ddpm, dpm++ sde, lcm, ddim trailing."),
     ({"variations": 5}, "The value of variations is 5. It should be less than or equal to 4."),
     ({"colour": "red"}, "There is no setting 'colour' (its value was 'red'). Leave it out."),
     ({"kind": "upscale"}, f"There is no kind of job 'upscale'. {KINDS}"),
