@@ -8,14 +8,21 @@ from __future__ import annotations
 import argparse
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipelines.errors import InvalidInput, JobError
 from pipelines.pocket.captions import example_prompts
 
-from .requests import TextToVideoRequest, parse_text_to_video
+from .requests import Request, TextToVideoRequest, parse_text_to_video
 from .settings import ROOT, Settings
+
+if TYPE_CHECKING:
+    from .engine import Engine
+    from .events import Done
 
 FOLDER = ROOT / "assets" / "examples"
 
@@ -52,26 +59,40 @@ def make_examples(folder: Path, model_dir: Path, seed: int = 0) -> list[Path]:
     Raises:
         JobError: when one fails.
     """
-    from .engine import Engine
-    from .events import Done
-
     made = []
     folder.mkdir(parents=True, exist_ok=True)
+    with temporary_studio(model_dir) as engine:
+        for i, prompt in enumerate(example_prompts(), start=1):
+            clip = finished(engine, TextToVideoRequest(prompt=prompt, seed=seed + i)).clips[0]
+            target = folder / f"{i:02}.mp4"
+            shutil.copyfile(clip.path, target)
+            target.with_suffix(".json").write_text(clip.request.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            made.append(target)
+    return made
+
+
+@contextmanager
+def temporary_studio(model_dir: Path) -> Iterator[Engine]:
+    """An engine whose data nobody keeps."""
+    from .engine import Engine
+
     with tempfile.TemporaryDirectory() as data:
         engine = Engine(Settings(data_dir=Path(data), model_dir=model_dir))
         engine.start()
         try:
-            for i, prompt in enumerate(example_prompts(), start=1):
-                *_, last = engine.watch(engine.submit(TextToVideoRequest(prompt=prompt, seed=seed + i)))
-                if not isinstance(last, Done):
-                    raise JobError(f"The example {prompt!r} was not made ({last}).", "Look at the log above.")
-                target = folder / f"{i:02}.mp4"
-                shutil.copyfile(last.clips[0].path, target)
-                target.with_suffix(".json").write_text(last.clips[0].request.model_dump_json(indent=2) + "\n", encoding="utf-8")
-                made.append(target)
+            yield engine
         finally:
             engine.close()
-    return made
+
+
+def finished(engine: Engine, request: Request) -> Done:
+    """Waits for a job. Raises JobError when it fails."""
+    from .events import Done
+
+    *_, last = engine.watch(engine.submit(request))
+    if not isinstance(last, Done):
+        raise JobError(f"The example {request.headline!r} was not made ({last}).", "Look at the log above.")
+    return last
 
 
 def main() -> None:

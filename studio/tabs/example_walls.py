@@ -6,7 +6,6 @@ python -m studio.tabs.example_walls           makes assets/examples/walls again,
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from pipelines.domain_models import DomainModel
-from pipelines.errors import JobError
+from pipelines.errors import InvalidInput
 from pipelines.pocket.captions import PHRASES
 
 from .. import bundled, exports, media
 from ..engine import Engine
-from ..events import Done
 from ..examples import FOLDER as EXAMPLES
+from ..examples import finished, temporary_studio
 from ..making import versions
-from ..requests import RECONSTRUCTION, SOURCE, Axis, ComparisonRequest, EditsRequest, Request, TextToVideoRequest, TuningRequest
+from ..requests import RECONSTRUCTION, SOURCE, Axis, ComparisonRequest, EditsRequest, TextToVideoRequest, TuningRequest
 from ..settings import Settings
 from . import axes
 
@@ -98,43 +97,32 @@ def make(folder: Path, model_dir: Path, only: Sequence[str] = ()) -> list[Path]:
     """Makes the clips of every preset and the edits of a bundled clip, or of those that are named.
 
     Raises:
+        InvalidInput: for a name that there is not.
         JobError: when one fails.
         StorageError: when the folder cannot be written.
     """
-    with tempfile.TemporaryDirectory() as data:
-        engine = Engine(Settings(data_dir=Path(data), model_dir=model_dir))
-        engine.start()
-        try:
-            wanted = {name: values for name, (_, values) in presets(engine.domain_models()).items() if not only or name in only}
-            made = [_write(engine, request_of(values), folder / f"{name}.mp4") for name, values in wanted.items()]
-            if not only or EDITS in only:
-                made.append(_write(engine, _edits(engine, Path(data)), folder / f"{EDITS}.mp4"))
-        finally:
-            engine.close()
+    with temporary_studio(model_dir) as engine:
+        known = presets(engine.domain_models())
+        if unknown := set(only) - {*known, EDITS}:
+            raise InvalidInput(f"There is no example {sorted(unknown)[0]!r}.", f"Choose of {', '.join([*known, EDITS])}.")
+        made = [_write(engine, request_of(known[name][1]), folder / f"{name}.mp4") for name in known if not only or name in only]
+        if not only or EDITS in only:
+            made.append(_write(engine, _edits(engine), folder / f"{EDITS}.mp4"))
     return made
 
 
-def _edits(engine: Engine, folder: Path) -> EditsRequest:
+def _edits(engine: Engine) -> EditsRequest:
     """A wall of edits, once the model is tuned on its clip."""
     caption = bundled.caption(TUNED_CLIP)
-    request = TuningRequest(name=TUNED_CLIP, clip=str(bundled.clip(TUNED_CLIP, folder)), caption=caption)
-    _made(engine, request)
+    request = TuningRequest(name=TUNED_CLIP, clip=str(bundled.clip(TUNED_CLIP, engine.settings.data_dir)), caption=caption)
+    finished(engine, request)
     base = TextToVideoRequest(prompt=caption, frames=request.frames, tuned_model=TUNED_CLIP)
     return EditsRequest(base=base, columns=EDITED)
 
 
-def _made(engine: Engine, request: Request) -> str:
-    """Waits for a job, and names it."""
-    job = engine.submit(request)
-    *_, last = engine.watch(job)
-    if not isinstance(last, Done):
-        raise JobError(f"The example {request.headline!r} was not made ({last}).", "Look at the log above.")
-    return job
-
-
 def _write(engine: Engine, request: ComparisonRequest, path: Path) -> Path:
     """The wall's clips side by side in one file, which carries what was asked for."""
-    state = engine.wall(_made(engine, request))
+    state = engine.wall(finished(engine, request).job_id)
     rows = [_beside([clip for clip in row if clip is not None], axis=2) for row in exports.clips(state)]
     path.parent.mkdir(parents=True, exist_ok=True)
     media.write_mp4(_beside(rows, axis=1), request.base.fps, path, request.model_dump_json(), {"versions": versions()})

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.domain_models import DomainModel, list_domain_models
+from pipelines.errors import InvalidInput
 from studio import media
 from studio.cells import MadeCell
 from studio.comparison import WallState
@@ -157,6 +158,11 @@ def test_what_the_presets_show_was_made_with_what_they_put_into_the_form() -> No
         video = example_walls.clip_of(name)
         assert video is not None
         assert parse_request(media.read_metadata(video)["request"]) == example_walls.request_of(values)
+
+
+def test_an_example_that_there_is_not_is_refused_by_name(tmp_path: Path, tiny_model: Path) -> None:
+    with pytest.raises(InvalidInput, match="There is no example 'skethc'"):
+        example_walls.make(tmp_path, tiny_model, ["skethc"])
 
 
 def test_a_domain_model_of_ones_own_has_no_clips_yet() -> None:
